@@ -1,0 +1,86 @@
+//! Debian packages that the sandbox's programs come from.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::command::Command;
+use crate::progress::Progress;
+
+/// Installs Debian packages, one installation at a time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Packages {
+    one_at_a_time: Arc<Mutex<()>>,
+}
+
+impl Packages {
+    /// Of `wanted`, those that are not installed.
+    pub(crate) fn missing(wanted: &[&'static str]) -> Vec<&'static str> {
+        let output = std::process::Command::new("dpkg-query")
+            .args(["-W", "-f=${Package} ${db:Status-Status}\n"])
+            .args(wanted)
+            .output();
+        let known = output
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default();
+        wanted
+            .iter()
+            .copied()
+            .filter(|package| !known.lines().any(|line| line == format!("{package} installed")))
+            .collect()
+    }
+
+    /// Installs those of `wanted` that are missing.
+    ///
+    /// # Errors
+    /// Where the installation fails; the error carries the tail of what apt wrote.
+    pub(crate) async fn ensure(&self, progress: &Progress, wanted: &[&'static str]) -> anyhow::Result<()> {
+        let _guard = self.one_at_a_time.lock().await;
+        let missing = Self::missing(wanted);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let text = format!("installing the packages {}", missing.join(", "));
+        progress
+            .step(text, async {
+                // Only the distribution's own list: others may not answer, and hang.
+                let sources = sources_option();
+                let apt = || {
+                    Command::new("apt-get")
+                        .args(&sources)
+                        .env("DEBIAN_FRONTEND", "noninteractive")
+                };
+                apt().args(["-q", "update"]).run().await?;
+                // Their services must not start: the sandbox starts its own, on its own addresses.
+                apt()
+                    .args([
+                        "install",
+                        "-q",
+                        "-y",
+                        "--no-install-recommends",
+                        "-o",
+                        "DPkg::Options::=--force-confold",
+                    ])
+                    .args(&missing)
+                    .env("RUNLEVEL", "1")
+                    .run()
+                    .await
+            })
+            .await
+    }
+}
+
+/// Options that limit apt to the distribution's own list of sources, where there is one by the usual name.
+pub(crate) fn sources_option() -> Vec<String> {
+    for name in ["sources.list.d/debian.sources", "sources.list.d/ubuntu.sources"] {
+        if std::path::Path::new("/etc/apt").join(name).is_file() {
+            return vec![
+                "-o".into(),
+                format!("Dir::Etc::SourceList={name}"),
+                "-o".into(),
+                "Dir::Etc::SourceParts=/dev/null".into(),
+            ];
+        }
+    }
+    Vec::new()
+}
