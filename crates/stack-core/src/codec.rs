@@ -1,0 +1,1 @@
+//! Values as JSON text, exact to the digit.

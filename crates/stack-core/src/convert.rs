@@ -1,0 +1,1 @@
+//! Conversion between types and unification of types.
