@@ -22,7 +22,10 @@ impl fmt::Display for InstanceKey {
             Self::None => Ok(()),
             Self::Index(i) => write!(f, "[{i}]"),
             Self::Name(name) => {
-                let escaped = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let escaped = name
+                    .replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('\n', "\\n");
                 write!(f, "[\"{escaped}\"]")
             }
         }
@@ -51,7 +54,10 @@ impl ModulePath {
     /// The instance `key` of the call `name` in this module.
     #[must_use]
     pub fn child(&self, name: &str, key: InstanceKey) -> Self {
-        let step = ModuleStep { name: Arc::from(name), key };
+        let step = ModuleStep {
+            name: Arc::from(name),
+            key,
+        };
         Self(self.0.iter().cloned().chain([step]).collect())
     }
 
@@ -113,7 +119,13 @@ pub struct ResourceAddress {
 impl ResourceAddress {
     /// A managed resource without instance key.
     pub fn managed(module: ModulePath, ty: &str, name: &str) -> Self {
-        Self { module, mode: Mode::Managed, ty: Arc::from(ty), name: Arc::from(name), key: InstanceKey::None }
+        Self {
+            module,
+            mode: Mode::Managed,
+            ty: Arc::from(ty),
+            name: Arc::from(name),
+            key: InstanceKey::None,
+        }
     }
 
     /// The same resource, another instance.
@@ -193,14 +205,21 @@ pub enum Target {
 impl Target {
     /// Whether the instance is the target or inside it. A target without key covers every instance of the resource.
     pub fn covers(&self, address: &ResourceAddress) -> bool {
-        let step = |t: &ModuleStep, a: &ModuleStep| t.name == a.name && (t.key == InstanceKey::None || t.key == a.key);
+        let step = |t: &ModuleStep, a: &ModuleStep| {
+            t.name == a.name && (t.key == InstanceKey::None || t.key == a.key)
+        };
         match self {
             Self::Module(m) => {
-                m.0.len() <= address.module.0.len() && m.0.iter().zip(address.module.0.iter()).all(|(t, a)| step(t, a))
+                m.0.len() <= address.module.0.len()
+                    && m.0.iter().zip(address.module.0.iter()).all(|(t, a)| step(t, a))
             }
             Self::Resource(r) => {
                 r.module.0.len() == address.module.0.len()
-                    && r.module.0.iter().zip(address.module.0.iter()).all(|(t, a)| step(t, a))
+                    && r.module
+                        .0
+                        .iter()
+                        .zip(address.module.0.iter())
+                        .all(|(t, a)| step(t, a))
                     && (r.mode, &r.ty, &r.name) == (address.mode, &address.ty, &address.name)
                     && (r.key == InstanceKey::None || r.key == address.key)
             }
@@ -211,7 +230,9 @@ impl Target {
 impl FromStr for Target {
     type Err = ParseAddressError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseAddressError { text: text.to_owned() };
+        let error = || ParseAddressError {
+            text: text.to_owned(),
+        };
         let parts = parts(text).ok_or_else(error)?;
         let mut rest = parts.as_slice();
         let mut module = ModulePath::root();
@@ -254,7 +275,9 @@ impl FromStr for ResourceAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse()? {
             Target::Resource(address) => Ok(address),
-            Target::Module(_) => Err(ParseAddressError { text: text.to_owned() }),
+            Target::Module(_) => Err(ParseAddressError {
+                text: text.to_owned(),
+            }),
         }
     }
 }
@@ -287,7 +310,9 @@ impl fmt::Display for ProviderAddress {
 impl FromStr for ProviderAddress {
     type Err = ParseAddressError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseAddressError { text: text.to_owned() };
+        let error = || ParseAddressError {
+            text: text.to_owned(),
+        };
         let parts = parts(text).ok_or_else(error)?;
         let mut rest = parts.as_slice();
         let mut module = ModulePath::root();
@@ -297,10 +322,18 @@ impl FromStr for ProviderAddress {
         }
         let (name, alias) = match rest {
             [("provider", InstanceKey::None), (name, InstanceKey::None)] => (name, None),
-            [("provider", InstanceKey::None), (name, InstanceKey::None), (alias, InstanceKey::None)] => (name, Some(alias)),
+            [
+                ("provider", InstanceKey::None),
+                (name, InstanceKey::None),
+                (alias, InstanceKey::None),
+            ] => (name, Some(alias)),
             _ => return Err(error()),
         };
-        Ok(Self { module, name: Arc::from(*name), alias: alias.map(|a| Arc::from(*a)) })
+        Ok(Self {
+            module,
+            name: Arc::from(*name),
+            alias: alias.map(|a| Arc::from(*a)),
+        })
     }
 }
 
@@ -319,7 +352,15 @@ mod tests {
             let address: ResourceAddress = text.parse().expect(text);
             assert_eq!(address.to_string(), text);
         }
-        for text in ["", "a", "module.m", "a.b.c.d", "stack_data.a[", "stack_data.a[x]", "stack_data.a[0]b"] {
+        for text in [
+            "",
+            "a",
+            "module.m",
+            "a.b.c.d",
+            "stack_data.a[",
+            "stack_data.a[x]",
+            "stack_data.a[0]b",
+        ] {
             assert!(text.parse::<ResourceAddress>().is_err(), "{text}");
         }
     }

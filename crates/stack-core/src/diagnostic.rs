@@ -51,7 +51,10 @@ impl Diagnostic {
 
     /// A warning.
     pub fn warning(code: &'static str, summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, summary, detail) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, summary, detail)
+        }
     }
 
     /// Points at a place in the configuration.

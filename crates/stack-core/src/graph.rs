@@ -16,7 +16,9 @@ pub struct Cycle(pub Vec<usize>);
 impl Graph {
     /// A graph of `len` nodes without edges.
     pub fn new(len: usize) -> Self {
-        Self { dependencies: vec![BTreeSet::new(); len] }
+        Self {
+            dependencies: vec![BTreeSet::new(); len],
+        }
     }
 
     /// Adds a node and gives its number.
@@ -74,12 +76,18 @@ impl Graph {
                 }
             }
         }
-        if out.len() == self.len() { Ok(out) } else { Err(self.cycle(&missing)) }
+        if out.len() == self.len() {
+            Ok(out)
+        } else {
+            Err(self.cycle(&missing))
+        }
     }
 
     /// Walks from any node of a cycle along unmet dependencies until one repeats.
     fn cycle(&self, missing: &[usize]) -> Cycle {
-        let Some(mut node) = (0..self.len()).find(|n| missing[*n] > 0) else { return Cycle(Vec::new()) };
+        let Some(mut node) = (0..self.len()).find(|n| missing[*n] > 0) else {
+            return Cycle(Vec::new());
+        };
         let mut walk: Vec<usize> = Vec::new();
         let mut position = vec![None; self.len()];
         loop {

@@ -16,7 +16,7 @@ pub mod span;
 pub mod types;
 pub mod value;
 
-pub use address::{InstanceKey, ModulePath, ModuleStep, Mode, ProviderAddress, ResourceAddress};
+pub use address::{InstanceKey, Mode, ModulePath, ModuleStep, ProviderAddress, ResourceAddress};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use number::Number;
 pub use path::{Path, Step};

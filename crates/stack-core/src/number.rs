@@ -20,7 +20,11 @@ pub struct Number(Float);
 impl Number {
     /// Wraps a float, rounding it to [`PRECISION`] bits.
     pub fn new(float: Float) -> Self {
-        if float.repr().is_infinite() { Self(float) } else { Self(float.with_precision(PRECISION).value()) }
+        if float.repr().is_infinite() {
+            Self(float)
+        } else {
+            Self(float.with_precision(PRECISION).value())
+        }
     }
 
     /// The float underneath.

@@ -56,13 +56,15 @@ impl Path {
 
     /// The part of `value` this path leads to; marks on the way are dropped. `None` where there is none.
     pub fn get<'v>(&self, value: &'v Value) -> Option<&'v Value> {
-        self.0.iter().try_fold(value, |v, step| match (v.unmarked(), step) {
-            (Value::Object(o), Step::Attribute(n)) => o.get(n.as_ref()),
-            (Value::Map(_, m), Step::Attribute(n)) => m.get(n.as_ref()),
-            (Value::List(_, l), Step::Index(i)) => l.get(*i),
-            (Value::Tuple(l), Step::Index(i)) => l.get(*i),
-            _ => None,
-        })
+        self.0
+            .iter()
+            .try_fold(value, |v, step| match (v.unmarked(), step) {
+                (Value::Object(o), Step::Attribute(n)) => o.get(n.as_ref()),
+                (Value::Map(_, m), Step::Attribute(n)) => m.get(n.as_ref()),
+                (Value::List(_, l), Step::Index(i)) => l.get(*i),
+                (Value::Tuple(l), Step::Index(i)) => l.get(*i),
+                _ => None,
+            })
     }
 }
 

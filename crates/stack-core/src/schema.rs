@@ -101,9 +101,16 @@ impl Block {
 impl Schema {
     /// The object type of a whole value: every attribute and block.
     pub fn ty(&self) -> Type {
-        let attributes = self.attributes.iter().map(|(name, a)| (name.clone(), a.ty.clone()));
+        let attributes = self
+            .attributes
+            .iter()
+            .map(|(name, a)| (name.clone(), a.ty.clone()));
         let blocks = self.blocks.iter().map(|(name, b)| (name.clone(), b.ty()));
-        let optional = self.attributes.iter().filter(|(_, a)| !a.required).map(|(name, _)| name.clone());
+        let optional = self
+            .attributes
+            .iter()
+            .filter(|(_, a)| !a.required)
+            .map(|(name, _)| name.clone());
         Type::Object(Arc::new(ObjectType {
             attributes: attributes.chain(blocks).collect(),
             optional: optional.chain(self.blocks.keys().cloned()).collect(),
@@ -159,7 +166,10 @@ fn mismatch<T>(wanted: &str, value: &Value, path: &Path) -> Result<T, DecodeErro
         Value::Unknown(_) => "is not known yet".to_owned(),
         other => format!("{wanted} is required, not {}", other.ty().friendly_name()),
     };
-    Err(DecodeError { path: path.clone(), message })
+    Err(DecodeError {
+        path: path.clone(),
+        message,
+    })
 }
 
 impl Decode for String {
@@ -184,7 +194,9 @@ impl Decode for bool {
         Type::Bool
     }
     fn decode(value: &Value, path: &Path) -> Result<Self, DecodeError> {
-        value.as_bool().map_or_else(|| mismatch("a bool", value, path), Ok)
+        value
+            .as_bool()
+            .map_or_else(|| mismatch("a bool", value, path), Ok)
     }
     fn encode(&self) -> Value {
         Value::Bool(*self)
@@ -196,7 +208,10 @@ impl Decode for Number {
         Type::Number
     }
     fn decode(value: &Value, path: &Path) -> Result<Self, DecodeError> {
-        value.as_number().cloned().map_or_else(|| mismatch("a number", value, path), Ok)
+        value
+            .as_number()
+            .cloned()
+            .map_or_else(|| mismatch("a number", value, path), Ok)
     }
     fn encode(&self) -> Value {
         Value::Number(self.clone())
@@ -253,8 +268,14 @@ impl<T: Decode> Decode for Vec<T> {
         T::is_sensitive()
     }
     fn decode(value: &Value, path: &Path) -> Result<Self, DecodeError> {
-        let Some(members) = value.as_sequence() else { return mismatch("a list", value, path) };
-        members.iter().enumerate().map(|(i, v)| T::decode(v, &path.index(i))).collect()
+        let Some(members) = value.as_sequence() else {
+            return mismatch("a list", value, path);
+        };
+        members
+            .iter()
+            .enumerate()
+            .map(|(i, v)| T::decode(v, &path.index(i)))
+            .collect()
     }
     fn encode(&self) -> Value {
         Value::list(T::ty(), self.iter().map(Decode::encode).collect())
@@ -266,7 +287,9 @@ impl<T: Decode + Ord> Decode for BTreeSet<T> {
         Type::set(T::ty())
     }
     fn decode(value: &Value, path: &Path) -> Result<Self, DecodeError> {
-        let Some(members) = value.as_sequence() else { return mismatch("a set", value, path) };
+        let Some(members) = value.as_sequence() else {
+            return mismatch("a set", value, path);
+        };
         members.iter().map(|v| T::decode(v, path)).collect()
     }
     fn encode(&self) -> Value {
@@ -282,11 +305,19 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
         T::is_sensitive()
     }
     fn decode(value: &Value, path: &Path) -> Result<Self, DecodeError> {
-        let Some(members) = value.as_mapping() else { return mismatch("a map", value, path) };
-        members.iter().map(|(k, v)| Ok((k.clone(), T::decode(v, &path.attribute(k))?))).collect()
+        let Some(members) = value.as_mapping() else {
+            return mismatch("a map", value, path);
+        };
+        members
+            .iter()
+            .map(|(k, v)| Ok((k.clone(), T::decode(v, &path.attribute(k))?)))
+            .collect()
     }
     fn encode(&self) -> Value {
-        Value::map(T::ty(), self.iter().map(|(k, v)| (k.clone(), v.encode())).collect())
+        Value::map(
+            T::ty(),
+            self.iter().map(|(k, v)| (k.clone(), v.encode())).collect(),
+        )
     }
 }
 
@@ -332,7 +363,12 @@ fn nested<T: SchemaOf>(nesting: Nesting, min: usize, max: Option<usize>, descrip
     if !description.is_empty() {
         description.clone_into(&mut schema.description);
     }
-    Block { nesting, schema, min, max }
+    Block {
+        nesting,
+        schema,
+        min,
+        max,
+    }
 }
 
 impl<T: SchemaOf> NestedBlock for Option<T> {

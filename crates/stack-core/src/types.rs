@@ -60,7 +60,10 @@ impl Type {
     /// `object({...})` with no optional attributes.
     pub fn object(attributes: impl IntoIterator<Item = (String, Type)>) -> Self {
         let attributes = attributes.into_iter().collect();
-        Self::Object(Arc::new(ObjectType { attributes, optional: BTreeSet::new() }))
+        Self::Object(Arc::new(ObjectType {
+            attributes,
+            optional: BTreeSet::new(),
+        }))
     }
 
     /// `bool`, `number` or `string`.

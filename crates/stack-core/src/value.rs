@@ -59,7 +59,13 @@ pub struct Unknown {
 impl Unknown {
     /// Nothing known but the type.
     pub fn of(ty: Type) -> Self {
-        Self { ty, not_null: false, prefix: Arc::from(""), min_length: 0, max_length: None }
+        Self {
+            ty,
+            not_null: false,
+            prefix: Arc::from(""),
+            min_length: 0,
+            max_length: None,
+        }
     }
 }
 
@@ -188,7 +194,9 @@ impl Value {
             Self::Map(_, vs) | Self::Object(vs) => {
                 vs.values().fold(Marks::NONE, |m, v| m.union(v.marks_deep()))
             }
-            Self::Null(_) | Self::Unknown(_) | Self::Bool(_) | Self::Number(_) | Self::String(_) => Marks::NONE,
+            Self::Null(_) | Self::Unknown(_) | Self::Bool(_) | Self::Number(_) | Self::String(_) => {
+                Marks::NONE
+            }
         }
     }
 
@@ -197,7 +205,11 @@ impl Value {
     pub fn mark(self, marks: Marks) -> Value {
         let (value, own) = self.unmark();
         let all = own.union(marks);
-        if all.is_empty() { value } else { Self::Marked(all, Box::new(value)) }
+        if all.is_empty() {
+            value
+        } else {
+            Self::Marked(all, Box::new(value))
+        }
     }
 
     /// The value with the sensitive mark.

@@ -76,5 +76,8 @@ fn errors_name_the_part() {
         ("disk".into(), Value::tuple(vec![])),
     ]);
     let error = Server::decode(&value, &Path::root()).unwrap_err();
-    assert_eq!(error.to_string(), "port: a whole number from 0 to 65535 is required, not 70000");
+    assert_eq!(
+        error.to_string(),
+        "port: a whole number from 0 to 65535 is required, not 70000"
+    );
 }

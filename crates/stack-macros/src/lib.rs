@@ -72,8 +72,16 @@ fn marks(field: &Field) -> syn::Result<Marks> {
 fn description(attributes: &[syn::Attribute]) -> String {
     let mut text = String::new();
     for attribute in attributes.iter().filter(|a| a.path().is_ident("doc")) {
-        let syn::Meta::NameValue(pair) = &attribute.meta else { continue };
-        let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(line), .. }) = &pair.value else { continue };
+        let syn::Meta::NameValue(pair) = &attribute.meta else {
+            continue;
+        };
+        let Expr::Lit(syn::ExprLit {
+            lit: syn::Lit::Str(line),
+            ..
+        }) = &pair.value
+        else {
+            continue;
+        };
         let line = line.value();
         match line.trim() {
             "" => text.push('\n'),
@@ -93,7 +101,10 @@ fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
         return Err(syn::Error::new_spanned(input, "derive(Schema) wants a struct"));
     };
     let Fields::Named(fields) = &data.fields else {
-        return Err(syn::Error::new_spanned(input, "derive(Schema) wants named fields"));
+        return Err(syn::Error::new_spanned(
+            input,
+            "derive(Schema) wants named fields",
+        ));
     };
     let mut version = quote!(0);
     for attribute in input.attrs.iter().filter(|a| a.path().is_ident("schema")) {
@@ -110,13 +121,20 @@ fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
     for field in &fields.named {
         let marks = marks(field)?;
         let Some(ident) = &field.ident else { continue };
-        let name = marks.name.clone().unwrap_or_else(|| ident.to_string().trim_start_matches("r#").to_owned());
+        let name = marks
+            .name
+            .clone()
+            .unwrap_or_else(|| ident.to_string().trim_start_matches("r#").to_owned());
         let ty = &field.ty;
         entries.push(entry(&name, field, &marks));
         decoders.push(quote!(#ident: <#ty as ::stack_core::Decode>::decode(
             value.attribute(#name).unwrap_or(&::stack_core::Value::NULL), &path.attribute(#name))?));
         let encoded = quote!(<#ty as ::stack_core::Decode>::encode(&self.#ident));
-        let encoded = if marks.sensitive { quote!(#encoded.sensitive()) } else { encoded };
+        let encoded = if marks.sensitive {
+            quote!(#encoded.sensitive())
+        } else {
+            encoded
+        };
         encoders.push(quote!((::std::string::String::from(#name), #encoded)));
     }
     let ident = &input.ident;
@@ -164,8 +182,18 @@ fn entry(name: &str, field: &Field, marks: &Marks) -> Tokens {
                 <#ty as ::stack_core::schema::NestedBlock>::block(#min, #max, #text));
         };
     }
-    let Marks { computed, replace, recomputed, identity, sensitive, .. } = marks;
-    let default = marks.default.as_ref().map_or_else(|| quote!(None), |e| quote!(Some(::stack_core::Value::from(#e))));
+    let Marks {
+        computed,
+        replace,
+        recomputed,
+        identity,
+        sensitive,
+        ..
+    } = marks;
+    let default = marks
+        .default
+        .as_ref()
+        .map_or_else(|| quote!(None), |e| quote!(Some(::stack_core::Value::from(#e))));
     let deprecated = marks
         .deprecated
         .as_ref()
