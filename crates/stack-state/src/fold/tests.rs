@@ -1,0 +1,1 @@
+//! The legality table, and what each record does.
