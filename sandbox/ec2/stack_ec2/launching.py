@@ -1,0 +1,104 @@
+"""RunInstances as EC2 does it: client tokens, limits, checks before anything is made."""
+
+import base64
+import binascii
+import json
+
+from moto.core.responses import ActionResult
+from moto.ec2.models import EC2Backend
+from moto.ec2.responses import EC2Response
+
+from .cloud import refuse
+
+#: Bytes of user data before encoding.
+USER_DATA_LIMIT = 16384
+
+#: Parameters that are not part of what a client token stands for.
+_NOT_COMPARED = ("ClientToken", "DryRun")
+
+
+def install(cloud):
+    """Puts the checks into moto's classes."""
+    moto_run = EC2Response.run_instances
+    moto_backend_run = EC2Backend.run_instances
+
+    def run_instances(self):
+        parameters = self._get_params()
+        token = self._get_param("ClientToken")
+        key = (self.current_account, self.region, token)
+        fingerprint = _fingerprint(parameters)
+        if token:
+            if len(token) > 64 or not token.isascii():
+                raise refuse("InvalidParameterValue", "ClientToken must be at most 64 ASCII characters")
+            if key in cloud.tokens:
+                known, reservation = cloud.tokens[key]
+                if known != fingerprint:
+                    raise refuse(
+                        "IdempotentParameterMismatch",
+                        "Arguments on this idempotent request are inconsistent with arguments used in previous "
+                        "request(s).",
+                    )
+                self.error_on_dryrun()
+                return ActionResult(reservation)
+        _check(self, parameters)
+        before = set(self.ec2_backend.reservations)
+        try:
+            result = moto_run(self)
+        except Exception:
+            # What could not be made in full leaves nothing.
+            for made in set(self.ec2_backend.reservations) - before:
+                del self.ec2_backend.reservations[made]
+            raise
+        made = set(self.ec2_backend.reservations) - before
+        reservation = self.ec2_backend.reservations[made.pop()]
+        for instance in reservation.instances:
+            instance.client_token = token or ""
+        if token:
+            cloud.tokens[key] = (fingerprint, reservation)
+        return result
+
+    def backend_run(self, *args, **kwargs):
+        for interface in kwargs.get("nics") or []:
+            # An interface that RunInstances makes goes with the instance unless told otherwise.
+            if "NetworkInterfaceId" not in interface:
+                interface.setdefault("DeleteOnTermination", True)
+        reservation = moto_backend_run(self, *args, **kwargs)
+        for instance in reservation.instances:
+            if not kwargs.get("nics"):
+                instance.nics[0].delete_on_termination = True
+            cloud.launch(instance)
+        return reservation
+
+    EC2Response.run_instances = run_instances
+    EC2Backend.run_instances = backend_run
+
+
+def _fingerprint(parameters):
+    compared = {key: value for key, value in parameters.items() if key not in _NOT_COMPARED}
+    return json.dumps(compared, sort_keys=True, default=str)
+
+
+def _check(response, parameters):
+    user_data = parameters.get("UserData")
+    if user_data:
+        try:
+            raw = base64.b64decode(user_data, validate=True)
+        except (binascii.Error, ValueError):
+            raise refuse("InvalidParameterValue", "Invalid BASE64 encoding of user data.") from None
+        if len(raw) > USER_DATA_LIMIT:
+            raise refuse("InvalidParameterValue", f"User data is limited to {USER_DATA_LIMIT} bytes")
+    interfaces = parameters.get("NetworkInterfaces") or []
+    if interfaces and (parameters.get("SecurityGroupIds") or parameters.get("SecurityGroups")):
+        raise refuse(
+            "InvalidParameterCombination",
+            "Network interfaces and an instance-level security groups may not be specified on the same request",
+        )
+    if interfaces and parameters.get("PrivateIpAddress"):
+        raise refuse(
+            "InvalidParameterCombination",
+            "Network interfaces and an instance-level private IP address may not be specified on the same request",
+        )
+    for interface in interfaces:
+        for group_id in interface.get("Groups") or []:
+            if response.ec2_backend.get_security_group_from_id(group_id) is None:
+                raise refuse("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
