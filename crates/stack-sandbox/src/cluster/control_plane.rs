@@ -10,22 +10,36 @@ use super::kubectl::Kubectl;
 use super::layout::{API_ADDRESS, API_PORT, DOMAIN, POD_NETWORK, SERVICE_NETWORK, pki};
 
 /// Names of the processes, in the order in which they are stopped.
-pub(crate) const PROCESSES: [&str; 4] = ["kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"];
+pub(crate) const PROCESSES: [&str; 4] = [
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+];
 
 /// Starts etcd and the API server, and waits until it is ready; then the controllers and the scheduler.
 pub(crate) async fn start(home: &Home, programs: &Path, kubectl: &Kubectl) -> anyhow::Result<()> {
     let keys = pki(home);
     let data = home.data("cluster").join("etcd");
     // Not the usual ports: a machine may have an etcd of its own.
-    Service::new("etcd", "etcd").args(etcd_arguments(&keys, &data)).start(home).await?;
+    Service::new("etcd", "etcd")
+        .args(etcd_arguments(&keys, &data))
+        .start(home)
+        .await?;
     let api = Service::new("kube-apiserver", programs.join("kube-apiserver")).args(api_arguments(&keys));
     let api = api.start(home).await?;
     api.ready(Duration::from_secs(120), || kubectl.ready()).await?;
-    Service::new("kube-controller-manager", programs.join("kube-controller-manager"))
-        .args(controller_arguments(&keys))
+    Service::new(
+        "kube-controller-manager",
+        programs.join("kube-controller-manager"),
+    )
+    .args(controller_arguments(&keys))
+    .start(home)
+    .await?;
+    Service::new("kube-scheduler", programs.join("kube-scheduler"))
+        .args(scheduler_arguments(&keys))
         .start(home)
         .await?;
-    Service::new("kube-scheduler", programs.join("kube-scheduler")).args(scheduler_arguments(&keys)).start(home).await?;
     Ok(())
 }
 
@@ -39,7 +53,10 @@ pub(crate) async fn stop(home: &Home) -> anyhow::Result<()> {
 
 /// Of the processes, those that do not run.
 pub(crate) fn missing(home: &Home) -> Vec<&'static str> {
-    PROCESSES.into_iter().filter(|name| Process::find(home, name).is_none()).collect()
+    PROCESSES
+        .into_iter()
+        .filter(|name| Process::find(home, name).is_none())
+        .collect()
 }
 
 fn flags(keys: &Path, table: &[(&str, &str)]) -> Vec<String> {
@@ -94,7 +111,10 @@ fn api_arguments(keys: &Path) -> Vec<String> {
             ("tls-private-key-file", "@apiserver.key"),
             ("client-ca-file", "@ca.crt"),
             ("service-cluster-ip-range", SERVICE_NETWORK),
-            ("service-account-issuer", &format!("https://kubernetes.default.svc.{DOMAIN}")),
+            (
+                "service-account-issuer",
+                &format!("https://kubernetes.default.svc.{DOMAIN}"),
+            ),
             ("service-account-key-file", "@sa.pub"),
             ("service-account-signing-key-file", "@sa.key"),
             ("authorization-mode", "Node,RBAC"),
@@ -125,6 +145,9 @@ fn controller_arguments(keys: &Path) -> Vec<String> {
             ("bind-address", "127.0.0.1"),
             ("leader-elect", "false"),
             ("use-service-account-credentials", "true"),
+            // The accounts of its controllers are made at its start; the default limit makes that take 4 s.
+            ("kube-api-qps", "500"),
+            ("kube-api-burst", "1000"),
             ("root-ca-file", "@ca.crt"),
             ("service-account-private-key-file", "@sa.key"),
             ("cluster-signing-cert-file", "@ca.crt"),
@@ -169,7 +192,12 @@ mod tests {
     #[test]
     fn no_secret_is_an_argument() {
         let keys = Path::new("/keys");
-        let all = [etcd_arguments(keys, keys), api_arguments(keys), controller_arguments(keys), scheduler_arguments(keys)];
+        let all = [
+            etcd_arguments(keys, keys),
+            api_arguments(keys),
+            controller_arguments(keys),
+            scheduler_arguments(keys),
+        ];
         assert!(all.iter().flatten().all(|argument| !argument.contains("BEGIN")));
     }
 }

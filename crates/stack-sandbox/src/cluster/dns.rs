@@ -12,7 +12,13 @@ const PORT: u16 = 1053;
 pub(crate) fn render_corefile() -> String {
     let zone = EC2_ZONE.replace('.', "[.]");
     let number = |name: &str| format!("(?P<{name}>[0-9]{{1,3}})");
-    let host = format!("^ip-{}-{}-{}-{}[.]{zone}[.]$", number("a"), number("b"), number("c"), number("d"));
+    let host = format!(
+        "^ip-{}-{}-{}-{}[.]{zone}[.]$",
+        number("a"),
+        number("b"),
+        number("c"),
+        number("d")
+    );
     let stripe = format!("^{}[.]$", STRIPE_NAME.replace('.', "[.]"));
     format!(
         "{DOMAIN}:{PORT} in-addr.arpa:{PORT} ip6.arpa:{PORT} {{
@@ -39,7 +45,11 @@ pub(crate) fn render_corefile() -> String {
     }}
 }}
 ",
-        ec2 = render_host(EC2_ZONE, &host, "{{ .Group.a }}.{{ .Group.b }}.{{ .Group.c }}.{{ .Group.d }}"),
+        ec2 = render_host(
+            EC2_ZONE,
+            &host,
+            "{{ .Group.a }}.{{ .Group.b }}.{{ .Group.c }}.{{ .Group.d }}"
+        ),
         stripe = render_host(STRIPE_NAME, &stripe, STRIPE_ADDRESS),
     )
 }
@@ -86,7 +96,9 @@ mod tests {
         assert!(text.contains(
             "match \"^ip-(?P<a>[0-9]{1,3})-(?P<b>[0-9]{1,3})-(?P<c>[0-9]{1,3})-(?P<d>[0-9]{1,3})[.]us-east-2[.]compute[.]internal[.]$\""
         ));
-        assert!(text.contains("answer \"{{ .Name }} 5 IN A {{ .Group.a }}.{{ .Group.b }}.{{ .Group.c }}.{{ .Group.d }}\""));
+        assert!(text.contains(
+            "answer \"{{ .Name }} 5 IN A {{ .Group.a }}.{{ .Group.b }}.{{ .Group.c }}.{{ .Group.d }}\""
+        ));
         assert!(text.contains("answer \"{{ .Name }} 5 IN A 172.31.250.10\""));
     }
 

@@ -26,8 +26,10 @@ const IMPORTER: &str = "image-store";
 static FILLING: Mutex<()> = Mutex::const_new(());
 
 /// Databases of containerd in the store, which a node must not share with it.
-const DATABASES: [&str; 2] =
-    ["io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotter.v1.overlayfs/metadata.db"];
+const DATABASES: [&str; 2] = [
+    "io.containerd.metadata.v1.bolt/meta.db",
+    "io.containerd.snapshotter.v1.overlayfs/metadata.db",
+];
 
 /// An image to make.
 #[derive(Debug, Clone)]
@@ -46,7 +48,10 @@ impl Image {
     /// The archive, whether it is there or not.
     pub(crate) fn archive(&self, cx: &Context) -> anyhow::Result<PathBuf> {
         let files = cx.files("images");
-        let mut content = vec![self.name.as_bytes().to_vec(), self.programs.as_os_str().as_encoded_bytes().to_vec()];
+        let mut content = vec![
+            self.name.as_bytes().to_vec(),
+            self.programs.as_os_str().as_encoded_bytes().to_vec(),
+        ];
         for file in ["build.sh", "mkimage.py"] {
             content.push(fs::read(files.join(file)).with_context(|| format!("cannot read {file}"))?);
         }
@@ -65,17 +70,21 @@ impl Image {
         }
         fs::create_dir_all(cx.home.cache("images"))?;
         let partial = archive.with_extension("partial");
-        step(&cx.progress, format!("making the image {}", self.reference), async {
-            let build = Command::new("bash")
-                .arg(cx.files("images").join("build.sh"))
-                .args([self.name.as_ref(), partial.as_os_str()])
-                .env("PROGRAMS", &self.programs);
-            let build = match &self.envoy {
-                Some(envoy) => build.env("ENVOY", envoy),
-                None => build,
-            };
-            build.run().await
-        })
+        step(
+            &cx.progress,
+            format!("making the image {}", self.reference),
+            async {
+                let build = Command::new("bash")
+                    .arg(cx.files("images").join("build.sh"))
+                    .args([self.name.as_ref(), partial.as_os_str()])
+                    .env("PROGRAMS", &self.programs);
+                let build = match &self.envoy {
+                    Some(envoy) => build.env("ENVOY", envoy),
+                    None => build,
+                };
+                build.run().await
+            },
+        )
         .await?;
         fs::rename(&partial, &archive)?;
         remove_others(&archive, &format!("{}-", self.name))
@@ -98,8 +107,13 @@ fn archives(home: &Home) -> anyhow::Result<Vec<PathBuf>> {
 /// Whether the cluster's own images are there: without them a store is of no use.
 pub(crate) fn has_cluster_images(home: &Home) -> bool {
     archives(home).is_ok_and(|archives| {
-        let names: Vec<_> = archives.iter().filter_map(|archive| archive.file_name()?.to_str()).collect();
-        ["client-", "coredns-", "pause-", "tools-"].iter().all(|own| names.iter().any(|name| name.starts_with(own)))
+        let names: Vec<_> = archives
+            .iter()
+            .filter_map(|archive| archive.file_name()?.to_str())
+            .collect();
+        ["client-", "coredns-", "pause-", "tools-"]
+            .iter()
+            .all(|own| names.iter().any(|name| name.starts_with(own)))
     })
 }
 
@@ -107,16 +121,21 @@ pub(crate) fn has_cluster_images(home: &Home) -> bool {
 pub(crate) async fn fill_store(cx: &Context) -> anyhow::Result<PathBuf> {
     let _guard = FILLING.lock().await;
     let archives = archives(&cx.home)?;
-    let store = cx.home.cache("node").join(format!("store-{}", store_key(&archives)));
+    let store = cx
+        .home
+        .cache("node")
+        .join(format!("store-{}", store_key(&archives)));
     if store.is_dir() {
         return Ok(store);
     }
     let partial = store.with_extension("partial");
     remove_folder(&partial)?;
     fs::create_dir_all(&partial)?;
-    step(&cx.progress, format!("importing {} images into the node's store", archives.len()), async {
-        import_all(&cx.home, &partial, &archives).await
-    })
+    step(
+        &cx.progress,
+        format!("importing {} images into the node's store", archives.len()),
+        async { import_all(&cx.home, &partial, &archives).await },
+    )
     .await?;
     fs::rename(&partial, &store).with_context(|| format!("cannot make {}", store.display()))?;
     remove_others(&store, "store-")?;
@@ -125,14 +144,19 @@ pub(crate) async fn fill_store(cx: &Context) -> anyhow::Result<PathBuf> {
 
 fn store_key(archives: &[PathBuf]) -> String {
     // Their names carry the digests of their contents.
-    let names: Vec<&[u8]> =
-        archives.iter().filter_map(|archive| archive.file_name()).map(|name| name.as_encoded_bytes()).collect();
+    let names: Vec<&[u8]> = archives
+        .iter()
+        .filter_map(|archive| archive.file_name())
+        .map(|name| name.as_encoded_bytes())
+        .collect();
     digest(names)
 }
 
 async fn import_all(home: &Home, store: &Path, archives: &[PathBuf]) -> anyhow::Result<()> {
     // A short path: the kernel takes 107 bytes for a socket's.
-    let state = tempfile::Builder::new().prefix("stack-images-").tempdir_in("/run")?;
+    let state = tempfile::Builder::new()
+        .prefix("stack-images-")
+        .tempdir_in("/run")?;
     let socket = state.path().join("containerd.sock");
     let configuration = state.path().join("containerd.toml");
     fs::write(&configuration, render_importer(store, state.path()))?;
@@ -142,8 +166,17 @@ async fn import_all(home: &Home, store: &Path, archives: &[PathBuf]) -> anyhow::
         .arg(&configuration)
         .start(home)
         .await?;
-    let ctr = || Command::new("ctr").arg("--address").arg(&socket).args(["--namespace", "k8s.io"]);
-    service.ready(Duration::from_secs(60), || async { Ok(ctr().arg("version").succeeds().await) }).await?;
+    let ctr = || {
+        Command::new("ctr")
+            .arg("--address")
+            .arg(&socket)
+            .args(["--namespace", "k8s.io"])
+    };
+    service
+        .ready(Duration::from_secs(60), || async {
+            Ok(ctr().arg("version").succeeds().await)
+        })
+        .await?;
     let mut result = Ok(());
     for archive in archives {
         result = ctr().args(["images", "import"]).arg(archive).run().await;
@@ -223,10 +256,16 @@ fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
 pub(crate) async fn import_missing(cx: &Context, images: &[Image]) -> anyhow::Result<()> {
     let ctr = || anyhow::Ok(node::inside(&cx.home)?.args(["ctr", "--namespace", "k8s.io", "images"]));
     let known = ctr()?.args(["list", "--quiet"]).output().await?;
-    for image in images.iter().filter(|image| !known.lines().any(|line| line == image.reference)) {
+    for image in images
+        .iter()
+        .filter(|image| !known.lines().any(|line| line == image.reference))
+    {
         let text = format!("importing {} into the node", image.reference);
         let archive = image.archive(cx)?;
-        step(&cx.progress, text, async { ctr()?.arg("import").arg(&archive).run().await }).await?;
+        step(&cx.progress, text, async {
+            ctr()?.arg("import").arg(&archive).run().await
+        })
+        .await?;
     }
     Ok(())
 }
@@ -249,8 +288,14 @@ mod tests {
         fs::write(node.join(DATABASES[0]), "after").unwrap();
         assert_eq!(fs::read_to_string(store.join(DATABASES[0])).unwrap(), "before");
         assert_eq!(fs::read_to_string(node.join("blobs/link")).unwrap(), "before");
-        assert_eq!(std::os::unix::fs::MetadataExt::nlink(&fs::metadata(node.join("blobs/one")).unwrap()), 2);
-        assert_eq!(fs::metadata(node.join("blobs")).unwrap().permissions().mode() & 0o7777, 0o1777);
+        assert_eq!(
+            std::os::unix::fs::MetadataExt::nlink(&fs::metadata(node.join("blobs/one")).unwrap()),
+            2
+        );
+        assert_eq!(
+            fs::metadata(node.join("blobs")).unwrap().permissions().mode() & 0o7777,
+            0o1777
+        );
     }
 
     #[test]

@@ -37,19 +37,34 @@ impl Kubectl {
 
     /// Whether the API server says that it is ready.
     pub(crate) async fn ready(&self) -> anyhow::Result<bool> {
-        let answer = self.call(&["get", "--raw", "/readyz", "--request-timeout=5s"]).output().await?;
+        let answer = self
+            .call(&["get", "--raw", "/readyz", "--request-timeout=5s"])
+            .output()
+            .await?;
         Ok(answer.trim() == "ok")
     }
 
     /// Whether the node says that it is ready.
     pub(crate) async fn node_ready(&self) -> anyhow::Result<bool> {
         let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
-        let status = self.call(&["get", "node", NODE, "-o", path, "--request-timeout=5s"]).output().await?;
+        let status = self
+            .call(&["get", "node", NODE, "-o", path, "--request-timeout=5s"])
+            .output()
+            .await?;
         Ok(status.trim() == "True")
     }
 
     /// Applies manifests, as JSON or YAML.
     pub(crate) async fn apply(&self, manifests: String) -> anyhow::Result<()> {
-        self.call(&["apply", "--server-side", "--field-manager=stack-sandbox", "-f", "-"]).input(manifests).run().await
+        self.call(&[
+            "apply",
+            "--server-side",
+            "--field-manager=stack-sandbox",
+            "-f",
+            "-",
+        ])
+        .input(manifests)
+        .run()
+        .await
     }
 }

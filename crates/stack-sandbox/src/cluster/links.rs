@@ -6,7 +6,11 @@ use crate::command::Command;
 
 /// Runs `ip` commands, one a line, and stops at the first that fails.
 pub(crate) async fn ip(lines: &str) -> anyhow::Result<()> {
-    Command::new("ip").args(["-batch", "-"]).input(lines.to_owned()).run().await
+    Command::new("ip")
+        .args(["-batch", "-"])
+        .input(lines.to_owned())
+        .run()
+        .await
 }
 
 /// Whether the machine has this interface.
@@ -37,9 +41,15 @@ pub(crate) async fn remove_netns(name: &str) -> anyhow::Result<()> {
 
 /// Removes the route that keeps a network from leaving the machine.
 pub(crate) async fn remove_blackhole(network: &str) -> anyhow::Result<()> {
-    let shown = Command::new("ip").args(["-4", "route", "show", "type", "blackhole", "exact", network]).output().await?;
+    let shown = Command::new("ip")
+        .args(["-4", "route", "show", "type", "blackhole", "exact", network])
+        .output()
+        .await?;
     if !shown.trim().is_empty() {
-        Command::new("ip").args(["-4", "route", "delete", "blackhole", network]).run().await?;
+        Command::new("ip")
+            .args(["-4", "route", "delete", "blackhole", network])
+            .run()
+            .await?;
     }
     Ok(())
 }
@@ -66,11 +76,22 @@ impl Link<'_> {
     pub(crate) async fn add(&self) -> anyhow::Result<()> {
         let Self { netns, .. } = *self;
         ip(&self.render_outside()).await?;
-        Command::new("ip").args(["-n", netns, "-batch", "-"]).input(self.render_inside()).run().await
+        Command::new("ip")
+            .args(["-n", netns, "-batch", "-"])
+            .input(self.render_inside())
+            .run()
+            .await
     }
 
     fn render_outside(&self) -> String {
-        let Self { netns, bridge, outside, inside, mac, address: _ } = *self;
+        let Self {
+            netns,
+            bridge,
+            outside,
+            inside,
+            mac,
+            address: _,
+        } = *self;
         let mac = mac.map(|mac| format!(" address {mac}")).unwrap_or_default();
         format!(
             "link add {outside} type veth peer name {inside}{mac} netns {netns}\nlink set {outside} master {bridge} up\n"
@@ -99,7 +120,10 @@ mod tests {
         };
         let expected = "link add out type veth peer name eth0 address 02:00:00:00:00:01 netns n\nlink set out master b up\n";
         assert_eq!(link.render_outside(), expected);
-        assert_eq!(link.render_inside(), "link set lo up\naddress add 10.0.0.2/24 dev eth0\nlink set eth0 up\n");
+        assert_eq!(
+            link.render_inside(),
+            "link set lo up\naddress add 10.0.0.2/24 dev eth0\nlink set eth0 up\n"
+        );
     }
 
     #[tokio::test]

@@ -30,13 +30,33 @@ use self::layout::{CLUSTER_SUBNET, NODE, NODE_VPC_ADDRESS, kubeconfig, pki};
 use self::programs::{GoModule, link_program, remove_folder};
 
 const PACKAGES: &[&str] = &[
-    "conntrack", "containerd", "containernetworking-plugins", "curl", "ebtables", "etcd-server", "iproute2", "ipset",
-    "iptables", "libc-bin", "openssl", "procps", "python3", "runc", "socat", "util-linux",
+    "conntrack",
+    "containerd",
+    "containernetworking-plugins",
+    "curl",
+    "ebtables",
+    "etcd-server",
+    "iproute2",
+    "ipset",
+    "iptables",
+    "libc-bin",
+    "openssl",
+    "procps",
+    "python3",
+    "runc",
+    "socat",
+    "util-linux",
 ];
 
 /// The programs of Kubernetes that the cluster runs.
-const COMMANDS: [&str; 6] =
-    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"];
+const COMMANDS: [&str; 6] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+];
 
 /// The release of Kubernetes, as `sandbox/cluster/tools/kubernetes/go.mod` names it.
 const KUBERNETES: &str = "v1.36.3";
@@ -70,21 +90,37 @@ impl Modules {
             kubernetes: GoModule {
                 name: "kubernetes",
                 folder: cx.files("cluster").join("tools/kubernetes"),
-                packages: COMMANDS.iter().map(|command| format!("k8s.io/kubernetes/cmd/{command}")).collect(),
+                packages: COMMANDS
+                    .iter()
+                    .map(|command| format!("k8s.io/kubernetes/cmd/{command}"))
+                    .collect(),
                 linker_flags: render_version_flags(KUBERNETES),
                 pure: true,
             },
             coredns: own("coredns", cx.files("cluster").join("tools/coredns"), &["."]),
-            images: own("client", cx.files("images").join("tools"), &["./cmd/client", "./cmd/pause"]),
+            images: own(
+                "client",
+                cx.files("images").join("tools"),
+                &["./cmd/client", "./cmd/pause"],
+            ),
         }
     }
 
     fn images(&self, cx: &Context) -> anyhow::Result<Vec<Image>> {
         let small = self.images.target(&cx.home)?;
-        let image = |name, reference, programs| Image { name, reference, programs, envoy: None };
+        let image = |name, reference, programs| Image {
+            name,
+            reference,
+            programs,
+            envoy: None,
+        };
         Ok(vec![
             image("pause", "sandbox.local/pause:1", small.clone()),
-            image("coredns", "sandbox.local/coredns:1", self.coredns.target(&cx.home)?),
+            image(
+                "coredns",
+                "sandbox.local/coredns:1",
+                self.coredns.target(&cx.home)?,
+            ),
             image("tools", "sandbox.local/tools:1", small.clone()),
             image("client", "sandbox.local/client:1", small),
         ])
@@ -94,7 +130,10 @@ impl Modules {
 /// Linker flags by which Kubernetes' programs know their version.
 fn render_version_flags(version: &str) -> String {
     let mut numbers = version.trim_start_matches('v').split('.');
-    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let (major, minor) = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default(),
+    );
     let values = [
         ("gitVersion", version),
         ("gitMajor", major),
@@ -104,8 +143,13 @@ fn render_version_flags(version: &str) -> String {
         ("buildDate", "2026-01-01T00:00:00Z"),
     ];
     let packages = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
-    let flags = packages.iter().flat_map(|package| values.map(|(name, value)| format!("-X {package}.{name}={value}")));
-    std::iter::once("-s -w".to_owned()).chain(flags).collect::<Vec<_>>().join(" ")
+    let flags = packages
+        .iter()
+        .flat_map(|package| values.map(|(name, value)| format!("-X {package}.{name}={value}")));
+    std::iter::once("-s -w".to_owned())
+        .chain(flags)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[async_trait]
@@ -126,7 +170,9 @@ impl Part for Cluster {
         }
         let modules = Modules::new(cx);
         if !modules.kubernetes.built(&cx.home) {
-            lines.push(format!("build Kubernetes {KUBERNETES} from its Go module (about 8 minutes on two cores)"));
+            lines.push(format!(
+                "build Kubernetes {KUBERNETES} from its Go module (about 8 minutes on two cores)"
+            ));
         }
         if !(modules.coredns.built(&cx.home) && modules.images.built(&cx.home)) {
             lines.push("build CoreDNS and the plain client from their Go modules".to_owned());
@@ -177,15 +223,27 @@ impl Part for Cluster {
         control_plane::start(&cx.home, &programs, &kubectl).await?;
         cx.progress.done("the API server is ready", begun.elapsed());
         let manifests = cx.files("cluster").join("coredns.yaml");
-        let manifests = fs::read_to_string(&manifests).with_context(|| format!("cannot read {}", manifests.display()))?;
-        kubectl.apply(format!("{manifests}---\n{}\n", dns::render_config_map())).await?;
-        node.ready(Duration::from_secs(120), || kubectl.node_ready()).await?;
+        let manifests =
+            fs::read_to_string(&manifests).with_context(|| format!("cannot read {}", manifests.display()))?;
+        kubectl
+            .apply(format!("{manifests}---\n{}\n", dns::render_config_map()))
+            .await?;
+        node.ready(Duration::from_secs(120), || kubectl.node_ready())
+            .await?;
         cx.progress.done("the node is ready", begun.elapsed());
         kubectl
-            .call(&["rollout", "status", "deployment/coredns", "-n", "kube-system", "--timeout=120s"])
+            .call(&[
+                "rollout",
+                "status",
+                "deployment/coredns",
+                "-n",
+                "kube-system",
+                "--timeout=120s",
+            ])
             .run()
             .await
-            .context("the cluster's DNS does not start")
+            .context("the cluster's DNS does not start")?;
+        fs::write(complete(cx), "").context("cannot record that the cluster is complete")
     }
 
     async fn down(&self, cx: &Context) -> anyhow::Result<()> {
@@ -195,7 +253,10 @@ impl Part for Cluster {
 
     async fn status(&self, cx: &Context) -> PartStatus {
         if let Err(error) = able() {
-            return PartStatus::unable(error.to_string(), "run as root, on a machine or virtual machine of your own");
+            return PartStatus::unable(
+                error.to_string(),
+                "run as root, on a machine or virtual machine of your own",
+            );
         }
         let modules = Modules::new(cx);
         if !modules.kubernetes.built(&cx.home)
@@ -204,12 +265,20 @@ impl Part for Cluster {
             return PartStatus::unable("Kubernetes is not built", error.to_string());
         }
         let Ok(programs) = modules.kubernetes.target(&cx.home) else {
-            return PartStatus::unable("the sources of its programs cannot be read", "set STACK_SANDBOX_FILES");
+            return PartStatus::unable(
+                "the sources of its programs cannot be read",
+                "set STACK_SANDBOX_FILES",
+            );
         };
         let runs = Process::find(&cx.home, NODE).is_some() || control_plane::missing(&cx.home).len() < 4;
         match trouble(cx, &Kubectl::new(&cx.home, &programs)).await {
-            None => PartStatus::up(format!("Kubernetes {KUBERNETES} on {}, {NODE} is ready", layout::api_url())),
-            Some(trouble) if runs => PartStatus::faulty(trouble, "run `stack-sandbox up cluster`: it starts anew"),
+            None => PartStatus::up(format!(
+                "Kubernetes {KUBERNETES} on {}, {NODE} is ready",
+                layout::api_url()
+            )),
+            Some(trouble) if runs => {
+                PartStatus::faulty(trouble, "run `stack-sandbox up cluster`: it starts anew")
+            }
             Some(_) => PartStatus::down("no cluster"),
         }
     }
@@ -237,6 +306,11 @@ fn able() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Marks a cluster whose start was not cut off.
+fn complete(cx: &Context) -> PathBuf {
+    cx.home.run().join("cluster.complete")
+}
+
 /// Why the cluster does not run, if it does not.
 async fn trouble(cx: &Context, kubectl: &Kubectl) -> Option<String> {
     let missing = control_plane::missing(&cx.home);
@@ -249,19 +323,30 @@ async fn trouble(cx: &Context, kubectl: &Kubectl) -> Option<String> {
     if !links::interface_exists(layout::NODE_VPC_LINK) || !links::interface_exists(layout::NODE_LINK) {
         return Some(format!("{NODE} is cut off from its networks"));
     }
+    if !complete(cx).is_file() {
+        return Some("its start was interrupted".to_owned());
+    }
     match kubectl.node_ready().await {
         Ok(true) => None,
         Ok(false) => Some(format!("{NODE} is not ready")),
-        Err(error) => Some(format!("the API server does not answer: {}", command::tail(&format!("{error:#}")))),
+        Err(error) => Some(format!(
+            "the API server does not answer: {}",
+            command::tail(&format!("{error:#}"))
+        )),
     }
 }
 
 /// Ends everything and removes all traces.
 async fn stop(cx: &Context) -> anyhow::Result<()> {
+    remove_file(complete(cx))?;
     let results = [
         node::stop(&cx.home).await,
         control_plane::stop(&cx.home).await,
-        if command::exists("ip") { node::disconnect().await } else { Ok(()) },
+        if command::exists("ip") {
+            node::disconnect().await
+        } else {
+            Ok(())
+        },
         remove_folder(&cx.home.data("cluster")),
         remove_file(kubeconfig(&cx.home)),
     ];

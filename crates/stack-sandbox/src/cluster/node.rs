@@ -13,8 +13,9 @@ use crate::network;
 use crate::process::{self, Process, Service};
 
 use super::layout::{
-    API_ADDRESS, BRIDGE, DNS_SERVICE, DOMAIN, NODE, NODE_ADDRESS, NODE_LINK, NODE_NETNS, NODE_PODS, NODE_PREFIX,
-    NODE_VPC_ADDRESS, NODE_VPC_LINK, NODE_VPC_MAC, POD_NETWORK, SERVICE_NETWORK, VPC_PREFIX, api_url, node, pki,
+    API_ADDRESS, BRIDGE, DNS_SERVICE, DOMAIN, NODE, NODE_ADDRESS, NODE_LINK, NODE_NETNS, NODE_PODS,
+    NODE_PREFIX, NODE_VPC_ADDRESS, NODE_VPC_LINK, NODE_VPC_MAC, POD_NETWORK, SERVICE_NETWORK, VPC_PREFIX,
+    api_url, node, pki,
 };
 use super::links::{Link, ip, remove_blackhole, remove_interface, remove_netns};
 
@@ -22,8 +23,9 @@ use super::links::{Link, ip, remove_blackhole, remove_interface, remove_netns};
 const MOUNT_POINTS: [&str; 2] = ["/var/lib/kubelet", "/var/lib/cni"];
 
 /// The controllers of cgroups, version 1, that the node has a group of its own in.
-const CONTROLLERS: [&str; 9] =
-    ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd"];
+const CONTROLLERS: [&str; 9] = [
+    "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd",
+];
 
 /// Routes and the bridge, before anything runs: without them the API server's calls to services would leave the
 /// machine by its default route.
@@ -42,7 +44,14 @@ pub(crate) async fn connect_node() -> anyhow::Result<()> {
     ip(&format!("netns add {NODE_NETNS}\n")).await?;
     let inner = format!("{NODE_ADDRESS}/{NODE_PREFIX}");
     let vpc = format!("{NODE_VPC_ADDRESS}/{VPC_PREFIX}");
-    let plain = Link { netns: NODE_NETNS, bridge: BRIDGE, outside: NODE_LINK, inside: "eth0", address: &inner, mac: None };
+    let plain = Link {
+        netns: NODE_NETNS,
+        bridge: BRIDGE,
+        outside: NODE_LINK,
+        inside: "eth0",
+        address: &inner,
+        mac: None,
+    };
     plain.add().await?;
     let vpc = Link {
         bridge: network::BRIDGE,
@@ -56,11 +65,23 @@ pub(crate) async fn connect_node() -> anyhow::Result<()> {
     // A service address that no rule rewrites stays on the bridge.
     let service = ["-n", NODE_NETNS, "route", "add", SERVICE_NETWORK, "dev", "eth0"];
     Command::new("ip").args(service).run().await?;
-    ip(&format!("route replace {NODE_PODS} via {NODE_ADDRESS}\nroute replace {SERVICE_NETWORK} via {NODE_ADDRESS}\n"))
-        .await?;
+    ip(&format!(
+        "route replace {NODE_PODS} via {NODE_ADDRESS}\nroute replace {SERVICE_NETWORK} via {NODE_ADDRESS}\n"
+    ))
+    .await?;
     // What pods send into the VPC comes from the node's address, which security groups know.
     Command::new("ip")
-        .args(["netns", "exec", NODE_NETNS, "iptables", "-w", "-t", "nat", "-A", "POSTROUTING"])
+        .args([
+            "netns",
+            "exec",
+            NODE_NETNS,
+            "iptables",
+            "-w",
+            "-t",
+            "nat",
+            "-A",
+            "POSTROUTING",
+        ])
         .args(["-s", POD_NETWORK, "-o", "vpc0", "-j", "MASQUERADE"])
         .run()
         .await
@@ -119,13 +140,18 @@ pub(crate) fn inside(home: &Home) -> anyhow::Result<Command> {
     let process = Process::find(home, NODE).context("the node does not run")?;
     let path = format!("/proc/{0}/task/{0}/children", process.pid());
     let children = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let first = children.split_ascii_whitespace().next().context("the node has not started yet")?;
+    let first = children
+        .split_ascii_whitespace()
+        .next()
+        .context("the node has not started yet")?;
     Ok(Command::new("nsenter").args(["--target", first, "--mount", "--pid", "--net", "--"]))
 }
 
 /// Whether the machine's cgroups are of version 1, which the node's own tree is made of.
 pub(crate) fn has_cgroups() -> bool {
-    CONTROLLERS.iter().all(|controller| cgroup_mount(controller).is_dir())
+    CONTROLLERS
+        .iter()
+        .all(|controller| cgroup_mount(controller).is_dir())
 }
 
 fn cgroup_mount(controller: &str) -> PathBuf {
@@ -141,7 +167,10 @@ fn parse_cgroup<'a>(text: &'a str, controller: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
-        controllers.split(',').any(|name| name.trim_start_matches("name=") == controller).then_some(path)
+        controllers
+            .split(',')
+            .any(|name| name.trim_start_matches("name=") == controller)
+            .then_some(path)
     })
 }
 
@@ -149,11 +178,19 @@ fn make_cgroups(home: &Home) -> anyhow::Result<()> {
     let own = fs::read_to_string("/proc/self/cgroup").context("cannot read /proc/self/cgroup")?;
     let mut groups = Vec::new();
     for controller in CONTROLLERS {
-        let path = parse_cgroup(&own, controller).with_context(|| format!("no cgroup controller {controller}"))?;
-        groups.push(cgroup_mount(controller).join(path.trim_start_matches('/')).join(NODE_NETNS));
+        let path =
+            parse_cgroup(&own, controller).with_context(|| format!("no cgroup controller {controller}"))?;
+        groups.push(
+            cgroup_mount(controller)
+                .join(path.trim_start_matches('/'))
+                .join(NODE_NETNS),
+        );
     }
     // The record comes first: what is in it is removed even if this process ends here.
-    let record: String = groups.iter().map(|group| format!("{}\n", group.display())).collect();
+    let record: String = groups
+        .iter()
+        .map(|group| format!("{}\n", group.display()))
+        .collect();
     fs::write(cgroup_record(home), record)?;
     for group in &groups {
         fs::create_dir_all(group).with_context(|| format!("cannot make the cgroup {}", group.display()))?;
@@ -161,7 +198,8 @@ fn make_cgroups(home: &Home) -> anyhow::Result<()> {
             // A new group of the controller cpuset has neither, and takes no process before it has.
             let value = group.parent().and_then(|parent| fs::read(parent.join(file)).ok());
             if let Some(value) = value {
-                fs::write(group.join(file), value).with_context(|| format!("cannot write {file} of the cgroup"))?;
+                fs::write(group.join(file), value)
+                    .with_context(|| format!("cannot write {file} of the cgroup"))?;
             }
         }
     }
@@ -169,7 +207,9 @@ fn make_cgroups(home: &Home) -> anyhow::Result<()> {
 }
 
 async fn remove_cgroups(home: &Home) -> anyhow::Result<()> {
-    let Ok(record) = fs::read_to_string(cgroup_record(home)) else { return Ok(()) };
+    let Ok(record) = fs::read_to_string(cgroup_record(home)) else {
+        return Ok(());
+    };
     let begun = Instant::now();
     for group in record.lines() {
         // The last processes of a group leave it a moment after they have ended.
@@ -202,7 +242,10 @@ fn mount_record(home: &Home) -> PathBuf {
 }
 
 fn make_mount_points(home: &Home) -> anyhow::Result<()> {
-    let made: Vec<&str> = MOUNT_POINTS.into_iter().filter(|point| !Path::new(point).exists()).collect();
+    let made: Vec<&str> = MOUNT_POINTS
+        .into_iter()
+        .filter(|point| !Path::new(point).exists())
+        .collect();
     fs::write(mount_record(home), made.join("\n"))?;
     for point in made {
         fs::create_dir_all(point).with_context(|| format!("cannot make {point}"))?;
@@ -211,7 +254,9 @@ fn make_mount_points(home: &Home) -> anyhow::Result<()> {
 }
 
 fn remove_mount_points(home: &Home) -> anyhow::Result<()> {
-    let Ok(record) = fs::read_to_string(mount_record(home)) else { return Ok(()) };
+    let Ok(record) = fs::read_to_string(mount_record(home)) else {
+        return Ok(());
+    };
     for point in record.lines() {
         // One that is not empty is somebody else's by now.
         let _ = fs::remove_dir(point);
@@ -284,6 +329,8 @@ fn kubelet(keys: &Path) -> serde_json::Value {
         "clusterDNS": [DNS_SERVICE],
         "resolvConf": "",
         "registerNode": true,
+        "kubeAPIQPS": 500,
+        "kubeAPIBurst": 1000,
         // The machine's disk is not the sandbox's to judge.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
@@ -342,6 +389,9 @@ mod tests {
     #[test]
     fn kubelet_names_the_clusters_dns() {
         assert_eq!(kubelet(Path::new("/keys"))["clusterDNS"][0], "10.79.0.10");
-        assert_eq!(kubelet(Path::new("/keys"))["tlsCertFile"], "/keys/kubelet-server.crt");
+        assert_eq!(
+            kubelet(Path::new("/keys"))["tlsCertFile"],
+            "/keys/kubelet-server.crt"
+        );
     }
 }

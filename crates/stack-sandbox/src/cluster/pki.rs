@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use base64::Engine as _;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use serde_json::json;
 
@@ -35,10 +35,16 @@ impl Authority {
         let key = KeyPair::generate()?;
         let mut params = params(None, name, &[])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages =
-            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::CrlSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let certificate = params.self_signed(&key)?;
-        Ok(Self { certificate, issuer: Issuer::new(params, key) })
+        Ok(Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        })
     }
 
     /// Its own certificate, in PEM.
@@ -51,14 +57,23 @@ impl Authority {
         let key = KeyPair::generate()?;
         let mut params = params(subject.organization, subject.name, subject.alternatives)?;
         params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
         params.extended_key_usages = subject.usages.to_vec();
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 
     fn identity(&self) -> Identity {
-        Identity { certificate: self.pem(), key: self.issuer.key().serialize_pem() }
+        Identity {
+            certificate: self.pem(),
+            key: self.issuer.key().serialize_pem(),
+        }
     }
 }
 
@@ -76,9 +91,16 @@ pub(crate) struct Subject<'a> {
 
 const CLIENT: &[ExtendedKeyUsagePurpose] = &[ExtendedKeyUsagePurpose::ClientAuth];
 const SERVER: &[ExtendedKeyUsagePurpose] = &[ExtendedKeyUsagePurpose::ServerAuth];
-const BOTH: &[ExtendedKeyUsagePurpose] = &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+const BOTH: &[ExtendedKeyUsagePurpose] = &[
+    ExtendedKeyUsagePurpose::ServerAuth,
+    ExtendedKeyUsagePurpose::ClientAuth,
+];
 
-fn params(organization: Option<&str>, name: &str, alternatives: &[&str]) -> anyhow::Result<CertificateParams> {
+fn params(
+    organization: Option<&str>,
+    name: &str,
+    alternatives: &[&str],
+) -> anyhow::Result<CertificateParams> {
     let names: Vec<String> = alternatives.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names)?;
     let mut subject = DistinguishedName::new();
@@ -110,28 +132,63 @@ pub(crate) fn write(folder: &Path, admin: &Path) -> anyhow::Result<()> {
 
     let domain = format!("kubernetes.default.svc.{DOMAIN}");
     let api = [
-        "kubernetes", "kubernetes.default", "kubernetes.default.svc", domain.as_str(), "localhost", "127.0.0.1",
-        API_SERVICE, API_ADDRESS,
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        domain.as_str(),
+        "localhost",
+        "127.0.0.1",
+        API_SERVICE,
+        API_ADDRESS,
     ];
     let node_user = format!("system:node:{NODE}");
-    let plain = |name, usages, alternatives| Subject { organization: None, name, alternatives, usages };
+    let plain = |name, usages, alternatives| Subject {
+        organization: None,
+        name,
+        alternatives,
+        usages,
+    };
     let table: [(&str, &Authority, Subject<'_>); 6] = [
         ("apiserver", &ca, plain("kube-apiserver", SERVER, &api)),
-        ("etcd-server", &etcd, plain("etcd", BOTH, &["localhost", "127.0.0.1"])),
-        ("apiserver-etcd-client", &etcd, plain("kube-apiserver-etcd-client", CLIENT, &[])),
-        ("front-proxy-client", &front, plain("front-proxy-client", CLIENT, &[])),
-        ("apiserver-kubelet-client", &ca, group("system:masters", "kube-apiserver-kubelet-client")),
+        (
+            "etcd-server",
+            &etcd,
+            plain("etcd", BOTH, &["localhost", "127.0.0.1"]),
+        ),
+        (
+            "apiserver-etcd-client",
+            &etcd,
+            plain("kube-apiserver-etcd-client", CLIENT, &[]),
+        ),
+        (
+            "front-proxy-client",
+            &front,
+            plain("front-proxy-client", CLIENT, &[]),
+        ),
+        (
+            "apiserver-kubelet-client",
+            &ca,
+            group("system:masters", "kube-apiserver-kubelet-client"),
+        ),
         (
             "kubelet-server",
             &ca,
-            Subject { organization: Some("system:nodes"), name: &node_user, alternatives: &[NODE, NODE_ADDRESS], usages: SERVER },
+            Subject {
+                organization: Some("system:nodes"),
+                name: &node_user,
+                alternatives: &[NODE, NODE_ADDRESS],
+                usages: SERVER,
+            },
         ),
     ];
     for (file, authority, subject) in &table {
         write_identity(folder, file, &authority.sign(subject)?)?;
     }
     let users = [
-        ("controller-manager", plain("system:kube-controller-manager", CLIENT, &[])),
+        (
+            "controller-manager",
+            plain("system:kube-controller-manager", CLIENT, &[]),
+        ),
         ("scheduler", plain("system:kube-scheduler", CLIENT, &[])),
         ("kube-proxy", plain("system:kube-proxy", CLIENT, &[])),
         ("kubelet", group("system:nodes", &node_user)),
@@ -140,12 +197,21 @@ pub(crate) fn write(folder: &Path, admin: &Path) -> anyhow::Result<()> {
         let config = render_kubeconfig(file, &ca.pem(), &ca.sign(subject)?);
         write_secret(&folder.join(format!("{file}.conf")), &config)?;
     }
-    let config = render_kubeconfig("admin", &ca.pem(), &ca.sign(&group("system:masters", "kubernetes-admin"))?);
+    let config = render_kubeconfig(
+        "admin",
+        &ca.pem(),
+        &ca.sign(&group("system:masters", "kubernetes-admin"))?,
+    );
     write_secret(admin, &config)
 }
 
 fn group<'a>(organization: &'a str, name: &'a str) -> Subject<'a> {
-    Subject { organization: Some(organization), name, alternatives: &[], usages: CLIENT }
+    Subject {
+        organization: Some(organization),
+        name,
+        alternatives: &[],
+        usages: CLIENT,
+    }
 }
 
 fn render_kubeconfig(user: &str, ca: &str, identity: &Identity) -> String {
@@ -209,10 +275,17 @@ mod tests {
 
     #[test]
     fn the_kubeconfig_has_the_context_and_the_server() {
-        let identity = Identity { certificate: "c".into(), key: "k".into() };
-        let config: serde_json::Value = serde_json::from_str(&render_kubeconfig("admin", "ca", &identity)).unwrap();
+        let identity = Identity {
+            certificate: "c".into(),
+            key: "k".into(),
+        };
+        let config: serde_json::Value =
+            serde_json::from_str(&render_kubeconfig("admin", "ca", &identity)).unwrap();
         assert_eq!(config["current-context"], "sandbox");
-        assert_eq!(config["clusters"][0]["cluster"]["server"], "https://10.77.0.254:6443");
+        assert_eq!(
+            config["clusters"][0]["cluster"]["server"],
+            "https://10.77.0.254:6443"
+        );
         assert_eq!(config["users"][0]["user"]["client-key-data"], "aw==");
     }
 
@@ -221,13 +294,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new("test-ca").unwrap();
         let identity = authority
-            .sign(&Subject { organization: None, name: "host", alternatives: &["host.example", "10.0.0.1"], usages: SERVER })
+            .sign(&Subject {
+                organization: None,
+                name: "host",
+                alternatives: &["host.example", "10.0.0.1"],
+                usages: SERVER,
+            })
             .unwrap();
         write_identity(folder.path(), "host", &identity).unwrap();
         write_public(&folder.path().join("ca.crt"), &authority.pem()).unwrap();
         let verify = |name: &str| {
             std::process::Command::new("openssl")
-                .args(["verify", "-purpose", "sslserver", "-verify_hostname", name, "-CAfile", "ca.crt", "host.crt"])
+                .args([
+                    "verify",
+                    "-purpose",
+                    "sslserver",
+                    "-verify_hostname",
+                    name,
+                    "-CAfile",
+                    "ca.crt",
+                    "host.crt",
+                ])
                 .current_dir(folder.path())
                 .output()
                 .unwrap()

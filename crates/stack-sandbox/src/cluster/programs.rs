@@ -41,7 +41,10 @@ pub(crate) struct GoModule {
 impl GoModule {
     /// Digest of all that decides about the programs.
     pub(crate) fn key(&self) -> anyhow::Result<String> {
-        let mut content = vec![self.linker_flags.clone().into_bytes(), self.packages.join(" ").into_bytes()];
+        let mut content = vec![
+            self.linker_flags.clone().into_bytes(),
+            self.packages.join(" ").into_bytes(),
+        ];
         for file in source_files(&self.folder)? {
             content.push(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
         }
@@ -50,7 +53,9 @@ impl GoModule {
 
     /// The folder that the programs are in, once built.
     pub(crate) fn target(&self, home: &Home) -> anyhow::Result<PathBuf> {
-        Ok(home.cache("programs").join(format!("{}-{}", self.name, self.key()?)))
+        Ok(home
+            .cache("programs")
+            .join(format!("{}-{}", self.name, self.key()?)))
     }
 
     /// Whether the programs are there.
@@ -92,8 +97,15 @@ impl GoModule {
 
     /// A call of `go` in the module's folder.
     pub(crate) fn go(&self, arguments: &[&str]) -> Command {
-        let command = Command::new("go").args(arguments).folder(&self.folder).env("GOWORK", "off");
-        if self.pure { command.env("CGO_ENABLED", "0") } else { command }
+        let command = Command::new("go")
+            .args(arguments)
+            .folder(&self.folder)
+            .env("GOWORK", "off");
+        if self.pure {
+            command.env("CGO_ENABLED", "0")
+        } else {
+            command
+        }
     }
 
     fn names(&self) -> String {
@@ -146,7 +158,10 @@ pub(crate) fn digest<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> String
         context.update(&(content.len() as u64).to_be_bytes());
         context.update(content);
     }
-    context.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    context.finish().as_ref()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The files that a module is built from, in a fixed order.
@@ -159,7 +174,10 @@ fn source_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if matches!(path.extension().and_then(|e| e.to_str()), Some("go" | "mod" | "sum")) {
+            } else if matches!(
+                path.extension().and_then(|e| e.to_str()),
+                Some("go" | "mod" | "sum")
+            ) {
                 files.push(path);
             }
         }
@@ -183,9 +201,16 @@ pub(crate) fn remove_others(kept: &Path, prefix: &str) -> anyhow::Result<()> {
     let parent = kept.parent().context("a cached file lies in a folder")?;
     for entry in fs::read_dir(parent)? {
         let path = entry?.path();
-        let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(prefix));
+        let ours = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(prefix));
         if ours && path != kept {
-            if path.is_dir() { remove_folder(&path)? } else { fs::remove_file(&path)? }
+            if path.is_dir() {
+                remove_folder(&path)?
+            } else {
+                fs::remove_file(&path)?
+            }
         }
     }
     Ok(())
@@ -221,7 +246,10 @@ mod tests {
         let first = module(folder.path()).key().unwrap();
         fs::write(folder.path().join("README.md"), "text").unwrap();
         assert_eq!(module(folder.path()).key().unwrap(), first);
-        let flagged = GoModule { linker_flags: "-s".into(), ..module(folder.path()) };
+        let flagged = GoModule {
+            linker_flags: "-s".into(),
+            ..module(folder.path())
+        };
         assert_ne!(flagged.key().unwrap(), first);
         fs::write(folder.path().join("go.sum"), "b").unwrap();
         assert_ne!(module(folder.path()).key().unwrap(), first);
