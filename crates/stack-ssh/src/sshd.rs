@@ -1,0 +1,144 @@
+//! A real OpenSSH server on loopback, for tests. It logs in the user who runs the test.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Connection;
+
+/// A running server; it ends with the value.
+pub struct Sshd {
+    folder: tempfile::TempDir,
+    child: Child,
+    port: u16,
+}
+
+/// Where Debian and others put it; the search path of a user rarely holds `sbin`.
+const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
+
+impl Sshd {
+    /// Starts a server with fresh keys.
+    ///
+    /// # Errors
+    /// `sshd` or `ssh-keygen` is not installed (the message says how to get them), or the server does not start.
+    pub fn start() -> io::Result<Self> {
+        let program = PROGRAMS.iter().find(|p| Path::new(p).exists()).ok_or_else(|| {
+            io::Error::other("sshd is not installed; `apt-get install openssh-server` brings it")
+        })?;
+        let folder = tempfile::tempdir()?;
+        for (name, kind) in [
+            ("host_ed25519", "ed25519"),
+            ("host_ecdsa", "ecdsa"),
+            ("user_ed25519", "ed25519"),
+            ("user_ecdsa", "ecdsa"),
+            ("user_rsa", "rsa"),
+        ] {
+            keygen(&folder.path().join(name), kind)?;
+        }
+        let users: Vec<_> = ["user_ed25519", "user_ecdsa", "user_rsa"]
+            .iter()
+            .map(|name| fs::read_to_string(folder.path().join(format!("{name}.pub"))))
+            .collect::<io::Result<_>>()?;
+        fs::write(folder.path().join("authorized_keys"), users.concat())?;
+        // As root the server wants the folder it confines itself to.
+        let _ = fs::create_dir_all("/run/sshd");
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let path = folder.path().display();
+        let config = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {path}/host_ed25519\nHostKey {path}/host_ecdsa\n\
+             AuthorizedKeysFile {path}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+             PermitRootLogin prohibit-password\nPidFile none\nAllowTcpForwarding yes\nUseDNS no\n"
+        );
+        fs::write(folder.path().join("sshd_config"), config)?;
+        let log = fs::File::create(folder.path().join("log"))?;
+        let child = Command::new(program)
+            .args(["-D", "-e", "-f"])
+            .arg(folder.path().join("sshd_config"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        let server = Self { folder, child, port };
+        server.wait()?;
+        Ok(server)
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let start = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            if start.elapsed() > Duration::from_secs(20) {
+                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                return Err(io::Error::other(format!("sshd does not listen; its log:\n{log}")));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// How to reach it: user key and pinned host key are ed25519.
+    ///
+    /// # Errors
+    /// A key file cannot be read.
+    pub fn connection(&self) -> io::Result<Connection> {
+        self.connection_with("user_ed25519", "host_ed25519")
+    }
+
+    /// How to reach it with another user key (`user_ed25519`, `user_ecdsa`, `user_rsa`) and another pinned host key
+    /// (`host_ed25519`, `host_ecdsa`).
+    ///
+    /// # Errors
+    /// A key file cannot be read.
+    pub fn connection_with(&self, user_key: &str, host_key: &str) -> io::Result<Connection> {
+        let read = |name: &str| fs::read_to_string(self.folder.path().join(name));
+        let user = Command::new("id").arg("-un").output()?.stdout;
+        Ok(Connection {
+            address: "127.0.0.1".to_owned(),
+            port: self.port,
+            user: String::from_utf8_lossy(&user).trim().to_owned(),
+            private_key: read(user_key)?.into(),
+            host_keys: vec![read(&format!("{host_key}.pub"))?],
+            connect_timeout: 20,
+        })
+    }
+
+    /// A folder that goes away with the server.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends the server and its connections.
+    pub fn stop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn keygen(path: &Path, kind: &str) -> io::Result<()> {
+    let done = Command::new("ssh-keygen")
+        .args(["-q", "-N", "", "-C", "test", "-t", kind, "-f"])
+        .arg(path)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| {
+            io::Error::other(format!(
+                "ssh-keygen cannot be run ({e}); `apt-get install openssh-client` brings it"
+            ))
+        })?;
+    if done.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(
+            String::from_utf8_lossy(&done.stderr).into_owned(),
+        ))
+    }
+}
