@@ -19,7 +19,7 @@ mmdebstrap --quiet --variant=minbase --skip=cleanup/apt/lists --include="$packag
   --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --dpkgopt='path-exclude=/usr/share/locale/*/LC_MESSAGES/*' \
-  bookworm "$work" ${sources:+"$sources"}
+  bookworm "$work" ${sources:+-} < "${sources:-/dev/null}"
 
 # Restrictions of the bootstrap are not those of the hosts.
 rm -f "$work"/etc/dpkg/dpkg.cfg.d/99mmdebstrap

@@ -37,11 +37,6 @@ impl Home {
         Ok(Self { root: Arc::new(root) })
     }
 
-    /// The top folder.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Built programs (kubelet, helm, envoy and so on).
     pub(crate) fn bin(&self) -> PathBuf {
         self.root.join("bin")

@@ -13,7 +13,9 @@
 mod cluster;
 mod command;
 mod digest;
+mod ec2;
 mod home;
+mod hosts;
 mod mesh;
 mod network;
 mod packages;

@@ -1,6 +1,6 @@
 //! What a part of the sandbox is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -44,11 +44,6 @@ impl Context {
     /// The folder of the files that a part ships (`sandbox/NAME` in the repository).
     pub(crate) fn files(&self, name: &str) -> PathBuf {
         self.files.join(name)
-    }
-
-    /// The folder above all parts' files (`sandbox/` in the repository).
-    pub(crate) fn files_root(&self) -> &Path {
-        &self.files
     }
 }
 

@@ -31,7 +31,6 @@ pub(crate) struct Service {
     program: OsString,
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
-    folder: Option<PathBuf>,
 }
 
 impl Service {
@@ -42,7 +41,6 @@ impl Service {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
             environment: BTreeMap::new(),
-            folder: None,
         }
     }
 
@@ -64,12 +62,6 @@ impl Service {
         self
     }
 
-    /// Sets the folder it runs in.
-    pub(crate) fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
-        self
-    }
-
     /// Starts it in a session of its own, with its output in its log. What ran under the name before is stopped.
     pub(crate) async fn start(self, home: &Home) -> anyhow::Result<Process> {
         stop(home, &self.name, Duration::from_secs(5)).await?;
@@ -83,7 +75,7 @@ impl Service {
             .args(&self.arguments)
             .envs(&self.environment)
             .env(MARK, record_path(home, &self.name))
-            .current_dir(self.folder.as_deref().unwrap_or(Path::new("/")))
+            .current_dir("/")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);

@@ -21,7 +21,7 @@ _REBOOT = 133
 #: Name of the bridge all hosts are on, and what every link and namespace of a host begins with.
 BRIDGE = "stackbr0"
 LINK_PREFIX = "sh-"
-NAMESPACE_PREFIX = "stack-"
+NAMESPACE_PREFIX = "stackhost-"
 
 _EMPTY_USER_DATA = b"#cloud-config\n{}\n"
 
@@ -184,7 +184,11 @@ class Host:
         if os.path.ismount(self.root):
             return
         layers = f"lowerdir={self._image},upperdir={self.folder}/upper,workdir={self.folder}/work"
-        system.run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
+        # No disk outlives the sandbox, so that nothing is gained by waiting for writes; the mark that a mount
+        # of this kind leaves would keep it from being mounted again. Kernels before 5.10 do not have it.
+        shutil.rmtree(self.folder / "work/work/incompat", ignore_errors=True)
+        if not system.attempt("mount", "-t", "overlay", "overlay", "-o", f"{layers},volatile", self.root):
+            system.run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
 
     def _connect(self):
         private, public = self.launch.private_address, self.launch.public_address

@@ -194,10 +194,10 @@ class Keeper(threading.Thread):
 def clean(folder):
     """Removes what hosts that are gone have left: namespaces, links, mounts, control groups, disks."""
     folder = pathlib.Path(folder)
-    namespaces = pathlib.Path("/run/netns")
-    for namespace in namespaces.glob(NAMESPACE_PREFIX + "*") if namespaces.exists() else ():
-        if len(namespace.name) == len(NAMESPACE_PREFIX) + 12:
-            system.attempt("ip", "netns", "delete", namespace.name)
+    for group in system.own_control_groups():
+        system.kill_control_group(group)
+    for namespace in pathlib.Path("/run/netns").glob(NAMESPACE_PREFIX + "*"):
+        system.attempt("ip", "netns", "delete", namespace.name)
     for link in pathlib.Path("/sys/class/net").glob(LINK_PREFIX + "*"):
         system.attempt("ip", "link", "delete", link.name)
     for left in folder.glob("*"):

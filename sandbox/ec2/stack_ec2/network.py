@@ -8,8 +8,9 @@ REGION = "us-east-2"
 VPC = ipaddress.ip_network("172.31.0.0/16")
 
 #: Stands for the public range: addresses that an instance gets with AssociatePublicIpAddress. No default subnet
-#: reaches this far, so private addresses never come from it.
-PUBLIC = ipaddress.ip_network("172.31.240.0/20")
+#: reaches this far, so private addresses never come from it. The other half of 172.31.240.0/20 is for what stands
+#: in for hosts of the internet.
+PUBLIC = ipaddress.ip_network("172.31.240.0/21")
 
 #: Addresses at the start of the third default subnet that cluster nodes have; instances never get them.
 NODES = ipaddress.ip_network("172.31.32.0/25")

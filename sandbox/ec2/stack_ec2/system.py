@@ -1,5 +1,6 @@
 """Small steps on the machine that runs the sandbox: programs, mounts, control groups."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -62,6 +63,14 @@ def own_control_groups():
         if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
             folders.append(pathlib.Path(fields[4]) / "stack-sandbox")
     return folders
+
+
+def kill_control_group(folder):
+    """Ends all processes in a control group and below it."""
+    for path, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):
+            for pid in pathlib.Path(path, "cgroup.procs").read_text(encoding="ascii").split():
+                kill(int(pid))
 
 
 def remove_control_group(folder):
