@@ -10,7 +10,7 @@ set -u
 hostname "$NODE"
 mount --make-rprivate /
 # Copies of mounts that other parts made would keep their namespaces and disks alive after they are gone.
-sed -n 's#^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .*#\1#p' /proc/self/mountinfo | grep -E '^/run/netns(/|$)' | tac |
+sed -n 's#^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .*#\1#p' /proc/self/mountinfo | grep -E '^(/run/netns(/|$)|'"${DIR%/cluster/*}"'/)' | tac |
   while read -r m; do umount -l "$m"; done
 # The network namespace's own sysfs, and the cgroup namespace's own tree (version 1, as on the machine).
 mount -t sysfs sysfs /sys
