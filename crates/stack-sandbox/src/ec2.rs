@@ -131,7 +131,13 @@ impl Part for Ec2 {
 
     async fn status(&self, cx: &Context) -> PartStatus {
         let Some(server) = Process::find(&cx.home, SERVER) else {
-            return PartStatus::down("the endpoint does not run");
+            return match hosts_on_disk(cx) {
+                0 => PartStatus::down("the endpoint does not run"),
+                left => PartStatus::faulty(
+                    format!("the endpoint has been killed; {left} hosts are left"),
+                    "`stack-sandbox down ec2` removes them, `stack-sandbox up ec2` too",
+                ),
+            };
         };
         if !answers().await {
             let detail = format!("the endpoint (pid {}) does not answer", server.pid());
@@ -146,8 +152,8 @@ impl Part for Ec2 {
                 "`stack-sandbox status hosts` says why; then `stack-sandbox up hosts ec2`",
             );
         }
-        let running = fs::read_dir(disks(cx)).map(Iterator::count).unwrap_or(0);
-        PartStatus::up(format!("EC2 and S3 on http://{ADDRESS}:{PORT}, {running} hosts"))
+        let hosts = hosts_on_disk(cx);
+        PartStatus::up(format!("EC2 and S3 on http://{ADDRESS}:{PORT}, {hosts} hosts"))
     }
 
     fn addresses(&self, _cx: &Context) -> Vec<(&'static str, String)> {
@@ -167,6 +173,10 @@ pub(crate) fn running(cx: &Context) -> bool {
 
 fn disks(cx: &Context) -> PathBuf {
     cx.home.data("hosts")
+}
+
+fn hosts_on_disk(cx: &Context) -> usize {
+    fs::read_dir(disks(cx)).map_or(0, Iterator::count)
 }
 
 fn marker(cx: &Context) -> PathBuf {

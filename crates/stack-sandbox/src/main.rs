@@ -4,11 +4,7 @@
 //! service mesh is installed from; `down` removes all of it again; `status` explains what runs and why a
 //! part cannot.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the reports of a program go to its streams"
-)]
+#![expect(clippy::print_stderr, reason = "the reports of a program go to its streams")]
 
 mod cluster;
 mod command;

@@ -1,7 +1,9 @@
 //! Runs the parts in the order of their needs, side by side where nothing speaks against it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::File;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -100,7 +102,7 @@ pub(crate) async fn up(cx: &Context, parts: &[&dyn Part]) -> anyhow::Result<Exit
         .filter(|part| failed.iter().all(|(name, _)| *name != part.name()))
     {
         for (name, value) in part.addresses(cx) {
-            println!("{name}={value}");
+            write_out(&format!("{name}={value}\n"));
         }
     }
     cx.progress.done(
@@ -208,9 +210,9 @@ pub(crate) async fn status(cx: &Context, parts: &[&dyn Part], json: bool) -> any
             Vec::new()
         };
         if json {
-            println!("{}", as_json(part.name(), status, &addresses)?);
+            write_out(&format!("{}\n", as_json(part.name(), status, &addresses)?));
         } else {
-            show(part.name(), status, &addresses);
+            write_out(&shown(part.name(), status, &addresses));
         }
     }
     let all_up = found.iter().all(|(_, status)| status.state == State::Up);
@@ -230,20 +232,26 @@ fn as_json(name: &str, status: &PartStatus, addresses: &[(&'static str, String)]
     Ok(object.to_string())
 }
 
-fn show(name: &str, status: &PartStatus, addresses: &[(&'static str, String)]) {
+fn shown(name: &str, status: &PartStatus, addresses: &[(&'static str, String)]) -> String {
     let state = match status.state {
         State::Up => "up",
         State::Faulty => "faulty",
         State::Down => "down",
         State::Unable => "unable",
     };
-    println!("{name:<10} {state:<7} {}", status.detail);
+    let mut text = format!("{name:<10} {state:<7} {}\n", status.detail);
     if let Some(remedy) = &status.remedy {
-        println!("{:<18} {remedy}", "");
+        let _ = writeln!(text, "{:<18} {remedy}", "");
     }
     for (name, value) in addresses {
-        println!("{:<18} {name}={value}", "");
+        let _ = writeln!(text, "{:<18} {name}={value}", "");
     }
+    text
+}
+
+/// Writes to standard output. A reader that has gone wants no more, which is no error.
+fn write_out(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Held by `up` and `down`; the kernel lets go of it when the holder ends.

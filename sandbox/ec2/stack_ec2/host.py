@@ -1,5 +1,6 @@
 """One host: a Debian system in namespaces of its own, with its disk over the shared image."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -165,8 +166,8 @@ class Host:
         system.attempt("ip", "link", "delete", self._link)
         for folder in system.own_control_groups():
             system.remove_control_group(folder / self.launch.instance_id)
+        release_nspawn(self.launch.instance_id, self.root)
         system.unmount(self.root)
-        release_nspawn(self.launch.instance_id)
 
     def remove(self):
         """Removes the disk, after what apt has fetched is put by for the next host."""
@@ -229,12 +230,16 @@ class Host:
                 os.link(package, kept)
 
 
-def release_nspawn(instance_id):
+def release_nspawn(instance_id, root):
     """What systemd-nspawn leaves when it is killed."""
     runtime = pathlib.Path("/run/systemd/nspawn")
+    with contextlib.suppress(OSError):
+        found = os.stat(root)
+        (runtime / f"locks/inode-{found.st_dev}:{found.st_ino}").unlink(missing_ok=True)
     for left in (runtime / "propagate" / instance_id, runtime / "unix-export" / instance_id):
-        system.attempt("umount", "--lazy", left) if left.exists() else None
-        shutil.rmtree(left, ignore_errors=True)
+        if left.exists():
+            system.attempt("umount", "--lazy", left)
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write_private(path, content):

@@ -201,8 +201,8 @@ def clean(folder):
     for link in pathlib.Path("/sys/class/net").glob(LINK_PREFIX + "*"):
         system.attempt("ip", "link", "delete", link.name)
     for left in folder.glob("*"):
+        release_nspawn(left.name, left / "root")
         system.unmount(left / "root")
-        release_nspawn(left.name)
         shutil.rmtree(left, ignore_errors=True)
     for group in system.own_control_groups():
         system.remove_control_group(group)

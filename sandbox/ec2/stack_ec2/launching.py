@@ -62,6 +62,7 @@ def install(cloud):
             # An interface that RunInstances makes goes with the instance unless told otherwise.
             if "NetworkInterfaceId" not in interface:
                 interface.setdefault("DeleteOnTermination", True)
+        _choose_subnet(self, kwargs)
         reservation = moto_backend_run(self, *args, **kwargs)
         for instance in reservation.instances:
             if not kwargs.get("nics"):
@@ -71,6 +72,22 @@ def install(cloud):
 
     EC2Response.run_instances = run_instances
     EC2Backend.run_instances = backend_run
+
+
+def _choose_subnet(backend, kwargs):
+    """Without a subnet EC2 takes the default one of the zone; moto would leave the VPC."""
+    interfaces = kwargs.get("nics") or []
+    bare = [interface for interface in interfaces if not {"SubnetId", "NetworkInterfaceId"} & set(interface)]
+    if kwargs.get("subnet_id") or (interfaces and not bare):
+        return
+    defaults = backend.get_default_subnets()
+    zone = kwargs.get("placement") or min(defaults, default=None)
+    if zone not in defaults:
+        raise refuse("MissingInput", "No default subnet for the request. Please specify a subnet.")
+    for interface in bare:
+        interface["SubnetId"] = defaults[zone].id
+    if not interfaces:
+        kwargs["subnet_id"] = defaults[zone].id
 
 
 def _fingerprint(parameters):

@@ -246,6 +246,15 @@ class Launching(Case):
         self.assertIn(address, network.ipaddress.ip_network("172.31.32.0/20"))
         self.assertNotIn(address, network.NODES)
 
+    def test_without_a_subnet_the_instance_is_in_a_default_one(self):
+        arguments = {"ImageId": self.image, "InstanceType": "t2.micro", "MinCount": 1, "MaxCount": 1}
+        for more in ({}, {"NetworkInterfaces": [{"DeviceIndex": 0, "AssociatePublicIpAddress": False}]}):
+            made = self.ec2.run_instances(**arguments, **more)["Instances"][0]
+            self.assertEqual(made["VpcId"], self.vpc["VpcId"])
+            self.assertIn(network.ipaddress.ip_address(made["PrivateIpAddress"]), network.VPC)
+            self.assertEqual([group["GroupName"] for group in made["SecurityGroups"]], ["default"])
+            self.assertEqual("PublicIpAddress" in self.wait(made["InstanceId"], "running"), not more)
+
     def test_groups_of_the_interface_are_the_groups_of_the_instance(self):
         made = self.run_one()
         self.assertEqual([group["GroupId"] for group in made["SecurityGroups"]], [self.group])
