@@ -9,12 +9,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn sandbox(arguments: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_stack-sandbox"))
+    Command::new(env!("CARGO_BIN_EXE_stack-sandbox"))
         .args(arguments)
         .output()
-        .unwrap();
-    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-    output
+        .unwrap()
+}
+
+fn sandbox_does(arguments: &[&str]) {
+    let output = sandbox(arguments);
+    let (told, said) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "stack-sandbox {arguments:?}: {}\n{told}\n{said}",
+        output.status
+    );
 }
 
 fn home() -> PathBuf {
