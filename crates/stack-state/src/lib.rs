@@ -5,14 +5,15 @@
 //! die between any two records. This crate is pure: bytes in, bytes out; files and locks are the engine's.
 
 mod fold;
-// pub mod frame;
+pub mod frame;
 pub mod integrity;
-// pub mod key;
+pub mod key;
+pub mod load;
 mod record;
-// pub mod seal;
-// pub mod snapshot;
+pub mod seal;
+pub mod snapshot;
 mod state;
-// mod wire;
+mod wire;
 
 pub use fold::{Event, FoldError, Slot, changes, fold, next_status};
 pub use record::{Begin, Header, Outcome, Record, Verb};
@@ -20,3 +21,4 @@ pub use state::{
     CheckStatus, DeleteSettings, DeposedKey, Instance, Lineage, Object, OperationId, Pending, PinKey, Position, Salt,
     State, Status, Token,
 };
+pub use wire::{WireError, decode_record, encode_record};
