@@ -1,1 +1,4 @@
 //! stack-engine.
+
+pub mod backend;
+pub mod store;
