@@ -38,6 +38,7 @@ locale: false
 manage_etc_hosts: false
 ssh_pwauth: false
 disable_root: true
+ssh_genkeytypes: [ed25519, ecdsa]
 apt: {preserve_sources_list: true}
 system_info:
   default_user: {name: ubuntu, gecos: Ubuntu, lock_passwd: true, groups: [adm, sudo], sudo: ["ALL=(ALL) NOPASSWD:ALL"], shell: /bin/bash}
@@ -46,6 +47,10 @@ cloud_init_modules: [bootcmd, write-files, set_hostname, update_hostname, ca-cer
 cloud_config_modules: [set-passwords, apt-configure, timezone, runcmd]
 cloud_final_modules: [package-update-upgrade-install, write-files-deferred, scripts-per-once, scripts-per-boot, scripts-per-instance, scripts-user, final-message, power-state-change]
 CLOUD
+
+# The journal lives as long as the boot: no disk outlives the sandbox.
+mkdir -p "$work/etc/systemd/journald.conf.d"
+printf '[Journal]\nStorage=volatile\n' > "$work/etc/systemd/journald.conf.d/sandbox.conf"
 
 # Nothing here runs by the clock, has a console, or sets up links.
 chroot "$work" systemctl --quiet mask \

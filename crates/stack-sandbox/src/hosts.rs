@@ -75,7 +75,7 @@ impl Part for Hosts {
                 .step("making the image of the hosts", make_image(cx))
                 .await?;
         }
-        Ok(())
+        image(cx).map_or(Ok(()), |image| remove_others(cx, &image))
     }
 
     async fn up(&self, cx: &Context) -> anyhow::Result<()> {
@@ -176,8 +176,7 @@ async fn make_image(cx: &Context) -> anyhow::Result<()> {
         fs::write(&list, sources)?;
         command = command.arg(list);
     }
-    command.run().await?;
-    remove_others(cx, &image)
+    command.run().await
 }
 
 /// Removes images of earlier recipes, unless hosts may still run from one.

@@ -1,5 +1,8 @@
 //! Debian packages that the sandbox's programs come from.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -51,7 +54,7 @@ impl Packages {
                         .env("DEBIAN_FRONTEND", "noninteractive")
                 };
                 apt().args(["-q", "update"]).run().await?;
-                // Their services must not start: the sandbox starts its own, on its own addresses.
+                let _quiet = Quiet::begin()?;
                 apt()
                     .args([
                         "install",
@@ -62,7 +65,6 @@ impl Packages {
                         "DPkg::Options::=--force-confold",
                     ])
                     .args(&missing)
-                    .env("RUNLEVEL", "1")
                     .run()
                     .await
             })
@@ -70,10 +72,39 @@ impl Packages {
     }
 }
 
+/// As long as this lives, packages that are installed do not start their services: the sandbox starts its own, on
+/// its own addresses (invoke-rc.d(8), `policy-rc.d`).
+struct Quiet {
+    ours: bool,
+}
+
+impl Quiet {
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+    fn begin() -> anyhow::Result<Self> {
+        // A machine with a policy of its own keeps it.
+        let ours = !Path::new(Self::POLICY).exists();
+        if ours {
+            fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n")?;
+            fs::set_permissions(Self::POLICY, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { ours })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if self.ours {
+            // Nothing can be done about a failure here, and the file's text says what it does.
+            let _ = fs::remove_file(Self::POLICY);
+        }
+    }
+}
+
 /// Options that limit apt to the distribution's own list of sources, where there is one by the usual name.
 pub(crate) fn sources_option() -> Vec<String> {
     for name in ["sources.list.d/debian.sources", "sources.list.d/ubuntu.sources"] {
-        if std::path::Path::new("/etc/apt").join(name).is_file() {
+        if Path::new("/etc/apt").join(name).is_file() {
             return vec![
                 "-o".into(),
                 format!("Dir::Etc::SourceList={name}"),

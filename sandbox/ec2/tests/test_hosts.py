@@ -176,6 +176,25 @@ class Hosts(unittest.TestCase):
         self.wait("terminated", instance_id)
         self.assertEqual(self.left(instance_id), [])
 
+    def test_the_host_key_of_the_user_data_is_the_hosts_key_from_the_first_contact(self):
+        group = self.group()
+        self.open(group, 22)
+        host_key = self.key.with_name("host")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", host_key], check=True)
+        public = host_key.with_suffix(".pub").read_text(encoding="ascii").strip()
+        private = "".join(f"    {line}\n" for line in host_key.read_text(encoding="ascii").splitlines())
+        data = f"#cloud-config\nssh_keys:\n  ed25519_private: |\n{private}  ed25519_public: {public}\n"
+        instance_id = self.launch(group, data)
+        host = self.wait("running", instance_id)["PublicIpAddress"]
+        for _ in range(300):
+            scan = subprocess.run(
+                ["ssh-keyscan", "-T", "1", host], capture_output=True, text=True, check=False
+            ).stdout
+            if scan:
+                break
+            time.sleep(0.05)
+        self.assertEqual([line for line in scan.splitlines() if line[0] != "#"], [f"{host} {public}"])
+
     def test_only_what_a_rule_opens_is_open(self):
         group = self.group()
         self.open(group, 22)

@@ -370,6 +370,11 @@ class Groups(Case):
             )
 
 
+class Identity(Case):
+    def test_the_account_is_told(self):
+        self.assertEqual(client("sts").get_caller_identity()["Account"], "123456789012")
+
+
 class Storage(Case):
     def test_s3_writes_once_under_a_condition(self):
         s3 = client("s3")
