@@ -70,7 +70,9 @@ pub enum SealError {
         reason: String,
     },
     /// The text was sealed with another key.
-    #[error("sealed with key {wanted}, but the key given is {given}; give the key that the state was written with")]
+    #[error(
+        "sealed with key {wanted}, but the key given is {given}; give the key that the state was written with"
+    )]
     OtherKey {
         /// Id of the key it was sealed with.
         wanted: String,
@@ -120,7 +122,11 @@ pub enum CodecError {
 }
 
 fn at(path: &Path) -> String {
-    if path.0.is_empty() { "the value".to_owned() } else { path.to_string() }
+    if path.0.is_empty() {
+        "the value".to_owned()
+    } else {
+        path.to_string()
+    }
 }
 
 /// Refuses everything sensitive: for texts in which nothing may be.
@@ -138,7 +144,11 @@ impl Seal for NoSeal {
 
 /// The place of a part, as it is bound to its sealed text.
 fn place(context: &str, path: &Path) -> String {
-    if path.0.is_empty() { context.to_owned() } else { format!("{context}/{path}") }
+    if path.0.is_empty() {
+        context.to_owned()
+    } else {
+        format!("{context}/{path}")
+    }
 }
 
 #[cfg(test)]

@@ -33,21 +33,31 @@ impl Holder {
     /// This process, now.
     pub fn current(command: &str) -> Self {
         let host = rustix::system::uname();
-        let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-        let since = time::OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+        let user = ["USER", "LOGNAME"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok());
+        let since = time::OffsetDateTime::now_utc()
+            .replace_nanosecond(0)
+            .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
         Self {
             host: host.nodename().to_string_lossy().into_owned(),
             pid: std::process::id(),
             user: user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
             command: command.to_owned(),
-            since: since.format(&time::format_description::well_known::Rfc3339).unwrap_or_default(),
+            since: since
+                .format(&time::format_description::well_known::Rfc3339)
+                .unwrap_or_default(),
         }
     }
 }
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` of {} on {} (pid {}) since {}", self.command, self.user, self.host, self.pid, self.since)
+        write!(
+            f,
+            "`{}` of {} on {} (pid {}) since {}",
+            self.command, self.user, self.host, self.pid, self.since
+        )
     }
 }
 

@@ -19,7 +19,8 @@ use stack_state::load::{Checked, LoadError, Loaded, Stored, TornEnd};
 use stack_state::seal::Sealer;
 use stack_state::snapshot::{self, SnapshotError};
 use stack_state::{
-    FoldError, Header, Lineage, OperationId, Record, Salt, State, WireError, changes, encode_record, fold, frame,
+    FoldError, Header, Lineage, OperationId, Record, Salt, State, WireError, changes, encode_record, fold,
+    frame,
 };
 use tokio::sync::oneshot;
 
@@ -159,7 +160,9 @@ impl Store {
         let stored = backend.read().map_err(|e| backend_error(backend, e))?;
         let checked = Checked::parse(&stored).map_err(|e| load_error(backend, e))?;
         let Some(checked) = checked else { return Ok(None) };
-        Ok(Some(checked.open(seal).map_err(|e| load_error(backend, e))?.state))
+        Ok(Some(
+            checked.open(seal).map_err(|e| load_error(backend, e))?.state,
+        ))
     }
 
     /// Takes the lock, reads the state and gets ready to write. Journals that an earlier command left are folded into
@@ -170,23 +173,38 @@ impl Store {
     pub async fn open(settings: StoreSettings) -> Result<(Self, State), StoreError> {
         let (answer, opened) = oneshot::channel();
         let (sender, receiver) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("state".to_owned()).stack_size(STACK).spawn(move || {
-            match Committer::open(settings) {
-                Ok((mut committer, torn)) => {
-                    let parts = (Arc::clone(&committer.shared), Arc::clone(&committer.sealer), torn);
-                    if answer.send(Ok(parts)).is_ok() {
-                        committer.run(&receiver);
+        let thread = std::thread::Builder::new()
+            .name("state".to_owned())
+            .stack_size(STACK)
+            .spawn(move || {
+                match Committer::open(settings) {
+                    Ok((mut committer, torn)) => {
+                        let parts = (Arc::clone(&committer.shared), Arc::clone(&committer.sealer), torn);
+                        if answer.send(Ok(parts)).is_ok() {
+                            committer.run(&receiver);
+                        }
                     }
+                    // Nobody waits for the answer if the command was given up meanwhile.
+                    Err(error) => drop(answer.send(Err(error))),
                 }
-                // Nobody waits for the answer if the command was given up meanwhile.
-                Err(error) => drop(answer.send(Err(error))),
-            }
-        });
-        let thread = thread.map_err(|e| StoreError::Start { reason: e.to_string() })?;
+            });
+        let thread = thread.map_err(|e| StoreError::Start {
+            reason: e.to_string(),
+        })?;
         let (shared, sealer, torn) = opened.await.map_err(|_| StoreError::Ended)??;
         let state = locked(&shared).clone();
         let operations = AtomicU64::new(state.next_operation().0);
-        Ok((Self { shared, sealer, sender, thread, operations, torn }, state))
+        Ok((
+            Self {
+                shared,
+                sealer,
+                sender,
+                thread,
+                operations,
+                torn,
+            },
+            state,
+        ))
     }
 
     /// Records what happened; durable on return. Concurrent calls share one sync.
@@ -196,7 +214,9 @@ impl Store {
     /// cannot be written, now or since an earlier call.
     pub async fn append(&self, records: Vec<Record>) -> Result<(), StoreError> {
         let (answer, done) = oneshot::channel();
-        self.sender.send(Message::Append(records, answer)).map_err(|_| StoreError::Ended)?;
+        self.sender
+            .send(Message::Append(records, answer))
+            .map_err(|_| StoreError::Ended)?;
         done.await.map_err(|_| StoreError::Ended)?
     }
 
@@ -233,7 +253,9 @@ impl Store {
     /// The snapshot cannot be written; every record is still in the journal.
     pub async fn close(self) -> Result<(), StoreError> {
         let (answer, done) = oneshot::channel();
-        self.sender.send(Message::Close(answer)).map_err(|_| StoreError::Ended)?;
+        self.sender
+            .send(Message::Close(answer))
+            .map_err(|_| StoreError::Ended)?;
         let result = done.await.map_err(|_| StoreError::Ended)?;
         // The thread has answered and only has to drop the lock.
         drop(self.thread.join());
@@ -242,11 +264,17 @@ impl Store {
 }
 
 fn backend_error(backend: &dyn Backend, source: BackendError) -> StoreError {
-    StoreError::Backend { location: backend.location(), source: Arc::new(source) }
+    StoreError::Backend {
+        location: backend.location(),
+        source: Arc::new(source),
+    }
 }
 
 fn load_error(backend: &dyn Backend, source: LoadError) -> StoreError {
-    StoreError::Load { location: backend.location(), source: Arc::new(source) }
+    StoreError::Load {
+        location: backend.location(),
+        source: Arc::new(source),
+    }
 }
 
 fn load(
@@ -254,7 +282,9 @@ fn load(
     stored: &Stored,
     keys: Arc<dyn KeySource>,
 ) -> Result<Option<(Loaded, Sealer)>, StoreError> {
-    let Some(checked) = Checked::parse(stored).map_err(|e| load_error(backend, e))? else { return Ok(None) };
+    let Some(checked) = Checked::parse(stored).map_err(|e| load_error(backend, e))? else {
+        return Ok(None);
+    };
     let sealer = Sealer::new(keys, checked.lineage().clone(), *checked.salt());
     let loaded = checked.open(&sealer).map_err(|e| load_error(backend, e))?;
     Ok(Some((loaded, sealer)))
@@ -264,12 +294,27 @@ fn load(
 fn fresh(settings: &StoreSettings, stored: &Stored) -> Result<(Loaded, Sealer), StoreError> {
     let lineage = Lineage::from(uuid::Uuid::new_v4().to_string());
     let mut salt = Salt::default();
-    aws_lc_rs::rand::fill(&mut salt.0).map_err(|_| StoreError::Start { reason: "no random numbers".to_owned() })?;
+    aws_lc_rs::rand::fill(&mut salt.0).map_err(|_| StoreError::Start {
+        reason: "no random numbers".to_owned(),
+    })?;
     let torn = stored.journals.iter().filter(|(_, bytes)| !bytes.is_empty());
-    let torn = torn.map(|(epoch, bytes)| TornEnd { epoch: *epoch, offset: 0, bytes: bytes.clone() }).collect();
+    let torn = torn
+        .map(|(epoch, bytes)| TornEnd {
+            epoch: *epoch,
+            offset: 0,
+            bytes: bytes.clone(),
+        })
+        .collect();
     let sealer = Sealer::new(Arc::clone(&settings.keys), lineage.clone(), salt);
     let state = State::new(lineage, &settings.environment, salt);
-    Ok((Loaded { state, replayed: false, torn }, sealer))
+    Ok((
+        Loaded {
+            state,
+            replayed: false,
+            torn,
+        },
+        sealer,
+    ))
 }
 
 /// The writing side, on its own thread.
@@ -290,7 +335,9 @@ impl Committer {
     fn open(settings: StoreSettings) -> Result<(Self, Vec<String>), StoreError> {
         let backend = Arc::clone(&settings.backend);
         let failed = |e| backend_error(&*backend, e);
-        let mut writer = backend.lock(&settings.holder, settings.lock_timeout).map_err(failed)?;
+        let mut writer = backend
+            .lock(&settings.holder, settings.lock_timeout)
+            .map_err(failed)?;
         let stored = backend.read().map_err(failed)?;
         let (mut loaded, sealer) = match load(&*backend, &stored, Arc::clone(&settings.keys))? {
             Some(loaded) => loaded,
@@ -318,7 +365,19 @@ impl Committer {
         };
         let shared = Arc::new(Mutex::new(state));
         let sealer = Arc::new(sealer);
-        Ok((Self { shared, sealer, backend, writer, epoch, header, started: false, ended: false }, torn))
+        Ok((
+            Self {
+                shared,
+                sealer,
+                backend,
+                writer,
+                epoch,
+                header,
+                started: false,
+                ended: false,
+            },
+            torn,
+        ))
     }
 
     /// Serves until the store is closed or dropped.
@@ -345,7 +404,11 @@ impl Committer {
 
     /// Folds a batch into the state and adds it to the group that is written next.
     fn join(&mut self, group: &mut Group, records: Vec<Record>, answer: Answer) {
-        let result = if self.ended { Err(StoreError::Ended) } else { self.fold(group, records) };
+        let result = if self.ended {
+            Err(StoreError::Ended)
+        } else {
+            self.fold(group, records)
+        };
         group.answers.push((answer, result));
     }
 
@@ -367,7 +430,11 @@ impl Committer {
 
     /// Writes the group as one frame, and answers.
     fn commit(&mut self, group: Group) {
-        let written = if group.records == 0 { Ok(()) } else { self.write(&group) };
+        let written = if group.records == 0 {
+            Ok(())
+        } else {
+            self.write(&group)
+        };
         if written.is_err() {
             self.ended = true;
         }
@@ -380,7 +447,9 @@ impl Committer {
     fn write(&mut self, group: &Group) -> Result<(), StoreError> {
         let position = locked(&self.shared).position;
         let (bytes, position) = frame::encode(position, self.epoch, group.records, &group.payload);
-        self.writer.append(&bytes).map_err(|e| backend_error(&*self.backend, e))?;
+        self.writer
+            .append(&bytes)
+            .map_err(|e| backend_error(&*self.backend, e))?;
         locked(&self.shared).position = position;
         Ok(())
     }
@@ -395,13 +464,17 @@ impl Committer {
         }
         let state = locked(&self.shared).clone();
         let bytes = snapshot_bytes(&*self.backend, &state, &self.sealer)?;
-        self.writer.replace(&bytes).map_err(|e| backend_error(&*self.backend, e))
+        self.writer
+            .replace(&bytes)
+            .map_err(|e| backend_error(&*self.backend, e))
     }
 }
 
 fn snapshot_bytes(backend: &dyn Backend, state: &State, sealer: &Sealer) -> Result<Vec<u8>, StoreError> {
-    snapshot::encode(state, sealer)
-        .map_err(|source| StoreError::Snapshot { location: backend.location(), source: Arc::new(source) })
+    snapshot::encode(state, sealer).map_err(|source| StoreError::Snapshot {
+        location: backend.location(),
+        source: Arc::new(source),
+    })
 }
 
 /// Batches that are written with one sync.
@@ -416,8 +489,10 @@ impl Group {
     /// Encodes and folds one record; neither if one of them fails.
     fn add(&mut self, state: &mut State, record: Record, sealer: &Sealer) -> Result<(), StoreError> {
         let (kind, length) = (record.kind(), self.payload.len());
-        encode_record(&mut self.payload, &record, sealer)
-            .map_err(|source| StoreError::Record { record: kind, source: Arc::new(source) })?;
+        encode_record(&mut self.payload, &record, sealer).map_err(|source| StoreError::Record {
+            record: kind,
+            source: Arc::new(source),
+        })?;
         if let Err(source) = fold(state, record) {
             self.payload.truncate(length);
             return Err(StoreError::Illegal { source });

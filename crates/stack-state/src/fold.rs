@@ -158,7 +158,10 @@ fn running<'s>(
     deposed: Option<&DeposedKey>,
 ) -> Option<&'s Pending> {
     // Operations that run at one time are few, whatever the size of the state.
-    state.pending.values().find(|p| p.begin.address == *address && p.begin.deposed.as_ref() == deposed)
+    state
+        .pending
+        .values()
+        .find(|p| p.begin.address == *address && p.begin.deposed.as_ref() == deposed)
 }
 
 /// Condition of a place, and the status of the object there.
@@ -208,15 +211,23 @@ pub(crate) fn unstorable(value: &Value) -> Option<&'static str> {
 
 fn check_object(record: &'static str, at: &ResourceAddress, object: &Object) -> Result<(), FoldError> {
     let reason = match object.attributes.unmarked() {
-        Value::Object(_) => [Some(&object.attributes), object.private.as_ref(), Some(&object.identity)]
-            .into_iter()
-            .flatten()
-            .find_map(unstorable),
+        Value::Object(_) => [
+            Some(&object.attributes),
+            object.private.as_ref(),
+            Some(&object.identity),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(unstorable),
         _ => Some("the attributes are no object"),
     };
     match reason {
         None => Ok(()),
-        Some(reason) => Err(FoldError::Value { record, place: at.to_string(), reason }),
+        Some(reason) => Err(FoldError::Value {
+            record,
+            place: at.to_string(),
+            reason,
+        }),
     }
 }
 
@@ -244,7 +255,9 @@ fn put(state: &mut State, address: &ResourceAddress, deposed: Option<&DeposedKey
             }
         }
         None => {
-            let Some(instance) = state.instances.get_mut(address) else { return };
+            let Some(instance) = state.instances.get_mut(address) else {
+                return;
+            };
             match deposed {
                 None => instance.current = None,
                 Some(key) => {
@@ -276,18 +289,42 @@ pub fn fold(state: &mut State, record: Record) -> Result<(), FoldError> {
         Record::Begin(mut begin) => {
             whole_resources(&mut begin.dependencies);
             if state.pending.contains_key(&begin.operation) {
-                return Err(FoldError::BegunTwice { operation: begin.operation });
+                return Err(FoldError::BegunTwice {
+                    operation: begin.operation,
+                });
             }
-            step(state, kind, &begin.address, begin.deposed.as_ref(), Event::Begin(begin.action))?;
+            step(
+                state,
+                kind,
+                &begin.address,
+                begin.deposed.as_ref(),
+                Event::Begin(begin.action),
+            )?;
             state.last_operation = state.last_operation.max(begin.operation);
-            state.pending.insert(begin.operation, Pending { begin, partial: false });
+            state.pending.insert(
+                begin.operation,
+                Pending {
+                    begin,
+                    partial: false,
+                },
+            );
             Ok(())
         }
         Record::Partial { operation, object } => partial(state, operation, object),
         Record::End { operation, outcome } => end(state, operation, outcome),
-        Record::Write { address, deposed, object } => {
+        Record::Write {
+            address,
+            deposed,
+            object,
+        } => {
             check_object(kind, &address, &object)?;
-            step(state, kind, &address, deposed.as_ref(), Event::Write(object.status))?;
+            step(
+                state,
+                kind,
+                &address,
+                deposed.as_ref(),
+                Event::Write(object.status),
+            )?;
             put(state, &address, deposed.as_ref(), Some(object));
             Ok(())
         }
@@ -306,14 +343,22 @@ pub fn fold(state: &mut State, record: Record) -> Result<(), FoldError> {
         Record::Move { from, to } => move_instance(state, &from, to),
         Record::Output { name, value } => {
             if let Some(reason) = value.as_ref().and_then(unstorable) {
-                return Err(FoldError::Value { record: kind, place: format!("output.{name}"), reason });
+                return Err(FoldError::Value {
+                    record: kind,
+                    place: format!("output.{name}"),
+                    reason,
+                });
             }
             set(&mut state.outputs, name, value);
             Ok(())
         }
         Record::Provider { address, arguments } => {
             if let Some(reason) = arguments.as_ref().and_then(unstorable) {
-                return Err(FoldError::Value { record: kind, place: address.to_string(), reason });
+                return Err(FoldError::Value {
+                    record: kind,
+                    place: address.to_string(),
+                    reason,
+                });
             }
             set(&mut state.providers, address, arguments);
             Ok(())
@@ -332,9 +377,11 @@ pub fn fold(state: &mut State, record: Record) -> Result<(), FoldError> {
 /// Whether folding the record would leave another state. A record that would not need not be written.
 pub fn changes(state: &State, record: &Record) -> bool {
     match record {
-        Record::Write { address, deposed, object } => {
-            state.object(address, deposed.as_ref()) != Some(object)
-        }
+        Record::Write {
+            address,
+            deposed,
+            object,
+        } => state.object(address, deposed.as_ref()) != Some(object),
         Record::Output { name, value } => state.outputs.get(name) != value.as_ref(),
         Record::Provider { address, arguments } => state.providers.get(address) != arguments.as_ref(),
         Record::Check { name, status } => state.checks.get(name) != status.as_ref(),
@@ -365,10 +412,18 @@ fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 fn header_record(state: &mut State, header: crate::record::Header) -> Result<(), FoldError> {
     for (what, found, expected) in [
         ("lineage", header.lineage.as_str(), state.lineage.as_str()),
-        ("environment", header.environment.as_str(), state.environment.as_str()),
+        (
+            "environment",
+            header.environment.as_str(),
+            state.environment.as_str(),
+        ),
     ] {
         if found != expected {
-            return Err(FoldError::Foreign { what, found: found.to_owned(), expected: expected.to_owned() });
+            return Err(FoldError::Foreign {
+                what,
+                found: found.to_owned(),
+                expected: expected.to_owned(),
+            });
         }
     }
     state.epoch = state.epoch.max(header.epoch);
@@ -381,7 +436,10 @@ fn header_record(state: &mut State, header: crate::record::Header) -> Result<(),
 
 fn partial(state: &mut State, operation: OperationId, mut object: Object) -> Result<(), FoldError> {
     let kind = "partial";
-    let pending = state.pending.get(&operation).ok_or(FoldError::NotPending { record: kind, operation })?;
+    let pending = state.pending.get(&operation).ok_or(FoldError::NotPending {
+        record: kind,
+        operation,
+    })?;
     let (address, deposed) = (pending.begin.address.clone(), pending.begin.deposed.clone());
     check_object(kind, &address, &object)?;
     step(state, kind, &address, deposed.as_ref(), Event::Partial)?;
@@ -397,7 +455,10 @@ fn partial(state: &mut State, operation: OperationId, mut object: Object) -> Res
 
 fn end(state: &mut State, operation: OperationId, outcome: Outcome) -> Result<(), FoldError> {
     let kind = "end";
-    let pending = state.pending.get(&operation).ok_or(FoldError::NotPending { record: kind, operation })?;
+    let pending = state.pending.get(&operation).ok_or(FoldError::NotPending {
+        record: kind,
+        operation,
+    })?;
     let (address, deposed) = (pending.begin.address.clone(), pending.begin.deposed.clone());
     let event = match &outcome {
         Outcome::Written(_) => Event::Written,
@@ -412,10 +473,26 @@ fn end(state: &mut State, operation: OperationId, outcome: Outcome) -> Result<()
     state.pending.remove(&operation);
     match outcome {
         Outcome::Written(object) => {
-            put(state, &address, deposed.as_ref(), Some(Object { status: Status::Ready, ..object }));
+            put(
+                state,
+                &address,
+                deposed.as_ref(),
+                Some(Object {
+                    status: Status::Ready,
+                    ..object
+                }),
+            );
         }
         Outcome::Tainted(object) => {
-            put(state, &address, deposed.as_ref(), Some(Object { status: Status::Tainted, ..object }));
+            put(
+                state,
+                &address,
+                deposed.as_ref(),
+                Some(Object {
+                    status: Status::Tainted,
+                    ..object
+                }),
+            );
         }
         Outcome::Removed => put(state, &address, deposed.as_ref(), None),
         Outcome::Failed => {}
@@ -450,7 +527,11 @@ fn move_instance(state: &mut State, from: &ResourceAddress, to: ResourceAddress)
         None
     };
     if let Some(reason) = reason {
-        return Err(FoldError::Move { from: from.to_string(), to: to.to_string(), reason });
+        return Err(FoldError::Move {
+            from: from.to_string(),
+            to: to.to_string(),
+            reason,
+        });
     }
     let (old, new) = (from.resource(), to.resource());
     if let Some(instance) = state.instances.remove(from) {
@@ -458,10 +539,18 @@ fn move_instance(state: &mut State, from: &ResourceAddress, to: ResourceAddress)
     }
     if old != new {
         // Dependencies name whole resources: both while instances are left at the old address, then the new one only.
-        let left = state.instances.range(&old..).next().is_some_and(|(a, _)| a.resource() == old);
+        let left = state
+            .instances
+            .range(&old..)
+            .next()
+            .is_some_and(|(a, _)| a.resource() == old);
         for instance in state.instances.values_mut() {
             for object in instance.current.iter_mut().chain(instance.deposed.values_mut()) {
-                let depends = if left { object.dependencies.contains(&old) } else { object.dependencies.remove(&old) };
+                let depends = if left {
+                    object.dependencies.contains(&old)
+                } else {
+                    object.dependencies.remove(&old)
+                };
                 if depends {
                     object.dependencies.insert(new.clone());
                 }

@@ -81,7 +81,9 @@ pub enum FrameError {
         what: &'static str,
     },
     /// A newer version of `stack` wrote it.
-    #[error("written in journal format {version}, and this version of stack reads up to {VERSION}; use a newer one")]
+    #[error(
+        "written in journal format {version}, and this version of stack reads up to {VERSION}; use a newer one"
+    )]
     Newer {
         /// The format version.
         version: u16,
@@ -127,14 +129,23 @@ pub fn decode(bytes: &[u8]) -> Result<Frames<'_>, FrameError> {
     while offset < bytes.len() {
         let rest = &bytes[offset..];
         let Some(frame) = decode_first(rest, written.saturating_sub(offset), offset)? else {
-            return Ok(Frames { frames, torn: Some(Torn { offset, bytes: rest }) });
+            return Ok(Frames {
+                frames,
+                torn: Some(Torn { offset, bytes: rest }),
+            });
         };
         if let Some(before) = frames.last() {
             if frame.position.sequence != before.position.sequence + 1 {
-                return Err(FrameError::Damaged { offset, what: "a frame before it is missing or stands twice" });
+                return Err(FrameError::Damaged {
+                    offset,
+                    what: "a frame before it is missing or stands twice",
+                });
             }
             if frame.previous != before.position.digest {
-                return Err(FrameError::Damaged { offset, what: "it does not follow the frame before it" });
+                return Err(FrameError::Damaged {
+                    offset,
+                    what: "it does not follow the frame before it",
+                });
             }
         }
         offset += HEADER_LENGTH + frame.payload.len();
@@ -179,7 +190,10 @@ fn decode_first(bytes: &[u8], written: usize, offset: usize) -> Result<Option<Fr
         offset,
         epoch: u64::from_le_bytes(field(header, 16)),
         previous: field(header, 40),
-        position: Position { sequence: u64::from_le_bytes(field(header, 24)), digest: sha256(header) },
+        position: Position {
+            sequence: u64::from_le_bytes(field(header, 24)),
+            digest: sha256(header),
+        },
         records: u32::from_le_bytes(field(header, 12)),
         payload,
     }))
@@ -205,7 +219,11 @@ mod tests {
         let (bytes, ends) = journal();
         let read = decode(&bytes).unwrap();
         assert_eq!(read.torn, None);
-        let seen: Vec<_> = read.frames.iter().map(|f| (f.position.sequence, f.epoch, f.records, f.offset)).collect();
+        let seen: Vec<_> = read
+            .frames
+            .iter()
+            .map(|f| (f.position.sequence, f.epoch, f.records, f.offset))
+            .collect();
         assert_eq!(seen, [(1, 7, 1, 0), (2, 7, 2, ends[1]), (3, 7, 1, ends[2])]);
         assert_eq!(read.frames[1].payload, b"{\"b\":2}\n{\"c\":3}\n");
         assert_eq!(read.frames[1].previous, read.frames[0].position.digest);
@@ -218,7 +236,10 @@ mod tests {
             let whole = ends.iter().filter(|end| **end <= cut).count() - 1;
             let read = decode(&bytes[..cut]).unwrap();
             assert_eq!(read.frames.len(), whole, "cut at {cut}");
-            let torn = (cut > ends[whole]).then(|| Torn { offset: ends[whole], bytes: &bytes[ends[whole]..cut] });
+            let torn = (cut > ends[whole]).then(|| Torn {
+                offset: ends[whole],
+                bytes: &bytes[ends[whole]..cut],
+            });
             assert_eq!(read.torn, torn, "cut at {cut}");
         }
     }
@@ -231,7 +252,11 @@ mod tests {
             zeroed[cut..].fill(0);
             zeroed.extend([0; 40]);
             let read = decode(&zeroed).unwrap_or_else(|e| panic!("zeros from {cut}: {e}"));
-            assert_eq!((read.frames.len(), read.torn.unwrap().offset), (2, ends[2]), "zeros from {cut}");
+            assert_eq!(
+                (read.frames.len(), read.torn.unwrap().offset),
+                (2, ends[2]),
+                "zeros from {cut}"
+            );
         }
     }
 
@@ -244,7 +269,9 @@ mod tests {
                 flipped[at] ^= 1 << bit;
                 let offset = *ends.iter().rev().find(|end| **end <= at).unwrap();
                 match decode(&flipped) {
-                    Err(FrameError::Damaged { offset: found, .. }) => assert_eq!(found, offset, "byte {at} bit {bit}"),
+                    Err(FrameError::Damaged { offset: found, .. }) => {
+                        assert_eq!(found, offset, "byte {at} bit {bit}")
+                    }
                     other => panic!("byte {at} bit {bit}: {other:?}"),
                 }
             }
@@ -257,11 +284,25 @@ mod tests {
         let part = |i: usize| &bytes[ends[i]..ends[i + 1]];
         for order in [vec![0, 2], vec![0, 0], vec![1, 0]] {
             let joined: Vec<u8> = order.iter().flat_map(|i| part(*i).to_vec()).collect();
-            assert!(matches!(decode(&joined), Err(FrameError::Damaged { .. })), "{order:?}");
+            assert!(
+                matches!(decode(&joined), Err(FrameError::Damaged { .. })),
+                "{order:?}"
+            );
         }
-        let foreign = encode(Position { sequence: 1, digest: [9; 32] }, 7, 1, b"{}\n").0;
+        let foreign = encode(
+            Position {
+                sequence: 1,
+                digest: [9; 32],
+            },
+            7,
+            1,
+            b"{}\n",
+        )
+        .0;
         let joined = [part(0), &foreign].concat();
-        assert!(matches!(decode(&joined), Err(FrameError::Damaged { what, .. }) if what.contains("does not follow")));
+        assert!(
+            matches!(decode(&joined), Err(FrameError::Damaged { what, .. }) if what.contains("does not follow"))
+        );
     }
 
     #[test]

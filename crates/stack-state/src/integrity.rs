@@ -34,14 +34,23 @@ pub struct IntegrityError {
 /// # Errors
 /// The first that does not hold.
 pub fn check(state: &State) -> Result<(), IntegrityError> {
-    let broken = |number: u8, place: &dyn std::fmt::Display| Err(IntegrityError { number, place: place.to_string() });
+    let broken = |number: u8, place: &dyn std::fmt::Display| {
+        Err(IntegrityError {
+            number,
+            place: place.to_string(),
+        })
+    };
     for (address, instance) in &state.instances {
         if instance.is_empty() {
             return broken(1, address);
         }
     }
     for (address, _, object) in state.objects() {
-        let values = [Some(&object.attributes), object.private.as_ref(), Some(&object.identity)];
+        let values = [
+            Some(&object.attributes),
+            object.private.as_ref(),
+            Some(&object.identity),
+        ];
         let is_object = matches!(object.attributes.unmarked(), Value::Object(_));
         if !is_object || values.into_iter().flatten().any(|v| unstorable(v).is_some()) {
             return broken(2, address);
@@ -59,7 +68,9 @@ pub fn check(state: &State) -> Result<(), IntegrityError> {
         if !places.insert((&begin.address, &begin.deposed)) {
             return broken(4, &begin.address);
         }
-        let status = state.object(&begin.address, begin.deposed.as_ref()).map(|o| o.status);
+        let status = state
+            .object(&begin.address, begin.deposed.as_ref())
+            .map(|o| o.status);
         let fits = match begin.action {
             Verb::Create if pending.partial => status == Some(Status::Tainted),
             Verb::Create => status.is_none(),

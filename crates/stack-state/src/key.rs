@@ -63,7 +63,10 @@ pub fn parse_key(text: &str) -> Result<KeyMaterial, SealError> {
         .map(Zeroizing::new)
         .map_err(|_| bad("it is not base64; make one with `openssl rand -base64 32`".to_owned()))?;
     let key: [u8; KEY_LENGTH] = bytes.as_slice().try_into().map_err(|_| {
-        bad(format!("it has {} bytes instead of 32; make one with `openssl rand -base64 32`", bytes.len()))
+        bad(format!(
+            "it has {} bytes instead of 32; make one with `openssl rand -base64 32`",
+            bytes.len()
+        ))
     })?;
     Ok(KeyMaterial::Bytes(Zeroizing::new(key)))
 }
@@ -74,11 +77,16 @@ pub fn render_key(key: &[u8; KEY_LENGTH]) -> Zeroizing<String> {
 }
 
 /// The 32 bytes that the working keys are derived from.
-pub(crate) fn root_key(material: &KeyMaterial, salt: &Salt) -> Result<Zeroizing<[u8; KEY_LENGTH]>, SealError> {
+pub(crate) fn root_key(
+    material: &KeyMaterial,
+    salt: &Salt,
+) -> Result<Zeroizing<[u8; KEY_LENGTH]>, SealError> {
     match material {
         KeyMaterial::Bytes(key) => Ok(key.clone()),
         KeyMaterial::Passphrase(passphrase) => {
-            let bad = |reason: &dyn std::fmt::Display| SealError::BadKey { reason: reason.to_string() };
+            let bad = |reason: &dyn std::fmt::Display| SealError::BadKey {
+                reason: reason.to_string(),
+            };
             if passphrase.is_empty() {
                 return Err(bad(&"the passphrase is empty"));
             }
@@ -105,7 +113,9 @@ impl KeyType for Length {
 pub(crate) fn derive<const N: usize>(root: &[u8; KEY_LENGTH], purpose: &str) -> Zeroizing<[u8; N]> {
     let mut out = Zeroizing::new([0; N]);
     let prk = HkdfSalt::new(HKDF_SHA256, b"stack state").extract(root);
-    let filled = prk.expand(&[purpose.as_bytes()], Length(N)).and_then(|okm| okm.fill(out.as_mut()));
+    let filled = prk
+        .expand(&[purpose.as_bytes()], Length(N))
+        .and_then(|okm| okm.fill(out.as_mut()));
     // Only lengths above 255 hashes can fail, and the callers ask for 32 bytes at most.
     debug_assert!(filled.is_ok());
     out
@@ -119,10 +129,16 @@ mod tests {
     fn keys_read_back_and_bad_ones_are_not_repeated() {
         let key = [7; KEY_LENGTH];
         let text = render_key(&key);
-        assert_eq!(parse_key(&format!(" {}\n", *text)).unwrap(), KeyMaterial::Bytes(Zeroizing::new(key)));
+        assert_eq!(
+            parse_key(&format!(" {}\n", *text)).unwrap(),
+            KeyMaterial::Bytes(Zeroizing::new(key))
+        );
         for bad in ["", "canary!", "Y2FuYXJ5"] {
             let message = parse_key(bad).unwrap_err().to_string();
-            assert!(message.contains("openssl rand") && !message.contains("canary"), "{message}");
+            assert!(
+                message.contains("openssl rand") && !message.contains("canary"),
+                "{message}"
+            );
         }
     }
 

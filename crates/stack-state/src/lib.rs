@@ -18,7 +18,7 @@ mod wire;
 pub use fold::{Event, FoldError, Slot, changes, fold, next_status};
 pub use record::{Begin, Header, Outcome, Record, Verb};
 pub use state::{
-    CheckStatus, DeleteSettings, DeposedKey, Instance, Lineage, Object, OperationId, Pending, PinKey, Position, Salt,
-    State, Status, Token,
+    CheckStatus, DeleteSettings, DeposedKey, Instance, Lineage, Object, OperationId, Pending, PinKey,
+    Position, Salt, State, Status, Token,
 };
 pub use wire::{WireError, decode_record, encode_record};

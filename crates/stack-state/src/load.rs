@@ -148,22 +148,40 @@ impl<'b> Checked<'b> {
         let snapshot = snapshot.map_err(|source| LoadError::Snapshot { source })?;
         let mut journals = Vec::new();
         for (epoch, bytes) in &stored.journals {
-            let frames =
-                frame::decode(bytes).map_err(|source| LoadError::Journal { epoch: *epoch, source })?;
+            let frames = frame::decode(bytes).map_err(|source| LoadError::Journal {
+                epoch: *epoch,
+                source,
+            })?;
             journals.push((*epoch, frames));
         }
         if let Some(snapshot) = snapshot {
             let (lineage, salt) = (snapshot.head().lineage.clone(), snapshot.head().salt);
-            return Ok(Some(Self { snapshot: Some(snapshot), journals, lineage, salt, header: None }));
+            return Ok(Some(Self {
+                snapshot: Some(snapshot),
+                journals,
+                lineage,
+                salt,
+                header: None,
+            }));
         }
-        let first = journals.iter().find_map(|(epoch, frames)| Some((*epoch, frames.frames.first()?)));
-        let Some((epoch, frame)) = first else { return Ok(None) };
+        let first = journals
+            .iter()
+            .find_map(|(epoch, frames)| Some((*epoch, frames.frames.first()?)));
+        let Some((epoch, frame)) = first else {
+            return Ok(None);
+        };
         let line = frame.payload.split(|b| *b == b'\n').next().unwrap_or_default();
         let Ok(Record::Header(header)) = decode_record(line, &NoSeal) else {
             return Err(LoadError::NoHeader { epoch });
         };
         let (lineage, salt) = (header.lineage.clone(), header.salt);
-        Ok(Some(Self { snapshot: None, journals, lineage, salt, header: Some(header) }))
+        Ok(Some(Self {
+            snapshot: None,
+            journals,
+            lineage,
+            salt,
+            header: Some(header),
+        }))
     }
 
     /// The history it belongs to; sealed parts are bound to it.
@@ -182,7 +200,9 @@ impl<'b> Checked<'b> {
     /// A sealed part does not open, or a journal does not follow from what is before it.
     pub fn open(self, seal: &dyn Seal) -> Result<Loaded, LoadError> {
         let mut state = match (self.snapshot, self.header) {
-            (Some(snapshot), _) => snapshot.open(seal).map_err(|source| LoadError::Snapshot { source })?,
+            (Some(snapshot), _) => snapshot
+                .open(seal)
+                .map_err(|source| LoadError::Snapshot { source })?,
             (None, Some(header)) => State::new(header.lineage, &header.environment, header.salt),
             (None, None) => State::new(self.lineage, "", self.salt),
         };
@@ -193,12 +213,20 @@ impl<'b> Checked<'b> {
                 fold_frame(&mut state, start, *epoch, frame, seal)?;
             }
             if let Some(end) = frames.torn {
-                torn.push(TornEnd { epoch: *epoch, offset: end.offset, bytes: end.bytes.to_vec() });
+                torn.push(TornEnd {
+                    epoch: *epoch,
+                    offset: end.offset,
+                    bytes: end.bytes.to_vec(),
+                });
             }
             state.epoch = state.epoch.max(*epoch);
         }
         integrity::check(&state).map_err(|source| LoadError::Integrity { source })?;
-        Ok(Loaded { replayed: state.position != start, state, torn })
+        Ok(Loaded {
+            replayed: state.position != start,
+            state,
+            torn,
+        })
     }
 }
 
@@ -211,7 +239,11 @@ fn fold_frame(
     seal: &dyn Seal,
 ) -> Result<(), LoadError> {
     let sequence = frame.position.sequence;
-    let gap = LoadError::Gap { epoch, found: sequence, at: state.position.sequence };
+    let gap = LoadError::Gap {
+        epoch,
+        found: sequence,
+        at: state.position.sequence,
+    };
     if sequence < start.sequence {
         return Ok(());
     }
@@ -221,12 +253,24 @@ fn fold_frame(
     if sequence != state.position.sequence + 1 || frame.previous != state.position.digest {
         return Err(gap);
     }
-    let lines = frame.payload.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    let lines = frame
+        .payload
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty());
     for (i, line) in lines.enumerate() {
         let number = i + 1;
-        let record = decode_record(line, seal)
-            .map_err(|source| LoadError::Record { epoch, sequence, record: number, source })?;
-        fold(state, record).map_err(|source| LoadError::Illegal { epoch, sequence, record: number, source })?;
+        let record = decode_record(line, seal).map_err(|source| LoadError::Record {
+            epoch,
+            sequence,
+            record: number,
+            source,
+        })?;
+        fold(state, record).map_err(|source| LoadError::Illegal {
+            epoch,
+            sequence,
+            record: number,
+            source,
+        })?;
     }
     state.position = frame.position;
     Ok(())

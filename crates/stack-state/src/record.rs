@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use stack_core::{ProviderAddress, ResourceAddress, Value};
 
-use crate::state::{CheckStatus, DeleteSettings, DeposedKey, Lineage, Object, OperationId, PinKey, Salt, Token};
+use crate::state::{
+    CheckStatus, DeleteSettings, DeposedKey, Lineage, Object, OperationId, PinKey, Salt, Token,
+};
 
 /// A remote verb that changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -39,7 +39,12 @@ struct Working {
 impl Sealer {
     /// A sealer for a state. The key is asked for when it is first needed.
     pub fn new(source: Arc<dyn KeySource>, lineage: Lineage, salt: Salt) -> Self {
-        Self { lineage, salt, source, key: OnceLock::new() }
+        Self {
+            lineage,
+            salt,
+            source,
+            key: OnceLock::new(),
+        }
     }
 
     /// Id of the key: tells keys apart and nothing about them.
@@ -51,7 +56,9 @@ impl Sealer {
     }
 
     fn working(&self) -> Result<&Working, SealError> {
-        let made = self.key.get_or_init(|| Working::new(&*root_key(&self.source.key()?, &self.salt)?));
+        let made = self
+            .key
+            .get_or_init(|| Working::new(&*root_key(&self.source.key()?, &self.salt)?));
         made.as_ref().map_err(Clone::clone)
     }
 
@@ -74,8 +81,14 @@ impl Sealer {
         nonce.copy_from_slice(&hmac.sign().as_ref()[..NONCE_LEN]);
         let mut body = plaintext.to_vec();
         key.aead
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(&associated), &mut body)
-            .map_err(|_| SealError::BadKey { reason: "the text is too long to seal".to_owned() })?;
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(&associated),
+                &mut body,
+            )
+            .map_err(|_| SealError::BadKey {
+                reason: "the text is too long to seal".to_owned(),
+            })?;
         Ok([&nonce[..], &body].concat())
     }
 
@@ -84,7 +97,9 @@ impl Sealer {
     /// # Errors
     /// There is no key, it is another one, or the bytes were changed or moved.
     pub fn open_bytes(&self, sealed: &[u8], context: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let damaged = || SealError::Damaged { context: context.to_owned() };
+        let damaged = || SealError::Damaged {
+            context: context.to_owned(),
+        };
         let key = self.working()?;
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or_else(damaged)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
@@ -103,8 +118,9 @@ impl Working {
     fn new(root: &[u8; 32]) -> Result<Self, SealError> {
         let cipher = derive::<32>(root, "seal");
         let id = derive::<6>(root, "id");
-        let unbound = UnboundKey::new(&AES_256_GCM_SIV, &cipher[..])
-            .map_err(|_| SealError::BadKey { reason: "the cipher refuses it".to_owned() })?;
+        let unbound = UnboundKey::new(&AES_256_GCM_SIV, &cipher[..]).map_err(|_| SealError::BadKey {
+            reason: "the cipher refuses it".to_owned(),
+        })?;
         Ok(Self {
             id: id.iter().map(|b| format!("{b:02x}")).collect(),
             aead: LessSafeKey::new(unbound),
@@ -116,23 +132,35 @@ impl Working {
 impl Seal for Sealer {
     fn seal(&self, plaintext: &str, context: &str) -> Result<String, SealError> {
         let bytes = self.seal_bytes(plaintext.as_bytes(), context)?;
-        Ok(format!("{VERSION}:{}:{}", self.key_id()?, STANDARD_NO_PAD.encode(bytes)))
+        Ok(format!(
+            "{VERSION}:{}:{}",
+            self.key_id()?,
+            STANDARD_NO_PAD.encode(bytes)
+        ))
     }
 
     fn open(&self, sealed: &str, context: &str) -> Result<Zeroizing<String>, SealError> {
-        let damaged = || SealError::Damaged { context: context.to_owned() };
+        let damaged = || SealError::Damaged {
+            context: context.to_owned(),
+        };
         let mut parts = sealed.split(':');
-        let (Some(VERSION), Some(id), Some(body), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(VERSION), Some(id), Some(body), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(damaged());
         };
         let own = self.key_id()?;
         if own != id {
-            return Err(SealError::OtherKey { wanted: id.to_owned(), given: own.to_owned() });
+            return Err(SealError::OtherKey {
+                wanted: id.to_owned(),
+                given: own.to_owned(),
+            });
         }
         let bytes = STANDARD_NO_PAD.decode(body).map_err(|_| damaged())?;
         let opened = self.open_bytes(&bytes, context)?;
-        Ok(Zeroizing::new(std::str::from_utf8(&opened).map_err(|_| damaged())?.to_owned()))
+        Ok(Zeroizing::new(
+            std::str::from_utf8(&opened).map_err(|_| damaged())?.to_owned(),
+        ))
     }
 }
 
@@ -156,7 +184,10 @@ impl Seal for Withheld {
     }
 
     fn open(&self, _: &str, context: &str) -> Result<Zeroizing<String>, SealError> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).push(context.to_owned());
+        self.places
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(context.to_owned());
         Ok(Zeroizing::new("null".to_owned()))
     }
 }
@@ -176,17 +207,35 @@ mod tests {
         let sealed = sealer(1, "a").seal("canary", "here").unwrap();
         assert!(!sealed.contains("canary"));
         assert_eq!(*sealer(1, "a").open(&sealed, "here").unwrap(), "canary");
-        assert!(matches!(sealer(1, "a").open(&sealed, "there"), Err(SealError::Damaged { .. })));
-        assert!(matches!(sealer(1, "b").open(&sealed, "here"), Err(SealError::Damaged { .. })));
-        assert!(matches!(sealer(2, "a").open(&sealed, "here"), Err(SealError::OtherKey { .. })));
+        assert!(matches!(
+            sealer(1, "a").open(&sealed, "there"),
+            Err(SealError::Damaged { .. })
+        ));
+        assert!(matches!(
+            sealer(1, "b").open(&sealed, "here"),
+            Err(SealError::Damaged { .. })
+        ));
+        assert!(matches!(
+            sealer(2, "a").open(&sealed, "here"),
+            Err(SealError::OtherKey { .. })
+        ));
     }
 
     #[test]
     fn the_same_secret_has_one_sealed_text_in_one_place_and_another_elsewhere() {
         let sealer = sealer(1, "a");
-        assert_eq!(sealer.seal("x", "here").unwrap(), sealer.seal("x", "here").unwrap());
-        assert_ne!(sealer.seal("x", "here").unwrap(), sealer.seal("x", "there").unwrap());
-        assert_ne!(sealer.seal("x", "here").unwrap(), sealer.seal("y", "here").unwrap());
+        assert_eq!(
+            sealer.seal("x", "here").unwrap(),
+            sealer.seal("x", "here").unwrap()
+        );
+        assert_ne!(
+            sealer.seal("x", "here").unwrap(),
+            sealer.seal("x", "there").unwrap()
+        );
+        assert_ne!(
+            sealer.seal("x", "here").unwrap(),
+            sealer.seal("y", "here").unwrap()
+        );
     }
 
     #[test]
@@ -198,10 +247,20 @@ mod tests {
         for at in 0..bytes.len() {
             bytes[at] ^= 1;
             let changed = format!("{head}:{}", STANDARD_NO_PAD.encode(&bytes));
-            assert!(matches!(sealer.open(&changed, "here"), Err(SealError::Damaged { .. })), "byte {at}");
+            assert!(
+                matches!(sealer.open(&changed, "here"), Err(SealError::Damaged { .. })),
+                "byte {at}"
+            );
             bytes[at] ^= 1;
         }
-        for text in ["", "1", "2:a:b", &format!("{sealed}:x"), &format!("{head}:"), &format!("{head}:A")] {
+        for text in [
+            "",
+            "1",
+            "2:a:b",
+            &format!("{sealed}:x"),
+            &format!("{head}:"),
+            &format!("{head}:A"),
+        ] {
             assert!(sealer.open(text, "here").is_err(), "{text}");
         }
     }

@@ -12,7 +12,8 @@ use stack_core::codec::Seal;
 use crate::integrity::{self, IntegrityError};
 use crate::state::{DeposedKey, Instance, Lineage, OperationId, Pending, Position, Salt, State};
 use crate::wire::{
-    BeginWire, CheckWire, ObjectWire, PinWire, ValueWire, WireError, decode_salt, encode_salt, object_place, parse,
+    BeginWire, CheckWire, ObjectWire, PinWire, ValueWire, WireError, decode_salt, encode_salt, object_place,
+    parse,
 };
 
 mod layout;
@@ -24,7 +25,9 @@ pub const VERSION: u64 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// A newer version of `stack` wrote it.
-    #[error("written in state format {version}, and this version of stack reads up to {VERSION}; use a newer one")]
+    #[error(
+        "written in state format {version}, and this version of stack reads up to {VERSION}; use a newer one"
+    )]
     Newer {
         /// The format version.
         version: u64,
@@ -59,7 +62,9 @@ impl From<WireError> for SnapshotError {
 
 impl From<serde_json::Error> for SnapshotError {
     fn from(source: serde_json::Error) -> Self {
-        Self::Content { source: source.into() }
+        Self::Content {
+            source: source.into(),
+        }
     }
 }
 
@@ -145,17 +150,29 @@ fn to_wire(state: &State, seal: &dyn Seal) -> Result<StateWire, WireError> {
     let mut instances = BTreeMap::new();
     for (address, instance) in &state.instances {
         let address = address.to_string();
-        let current = instance.current.as_ref().map(|o| ObjectWire::encode(o, seal, &object_place(&address, None)));
+        let current = instance
+            .current
+            .as_ref()
+            .map(|o| ObjectWire::encode(o, seal, &object_place(&address, None)));
         let mut deposed = BTreeMap::new();
         for (key, object) in &instance.deposed {
             let place = object_place(&address, Some(key.as_str()));
             deposed.insert(key.to_string(), ObjectWire::encode(object, seal, &place)?);
         }
-        instances.insert(address, InstanceWire { current: current.transpose()?, deposed });
+        instances.insert(
+            address,
+            InstanceWire {
+                current: current.transpose()?,
+                deposed,
+            },
+        );
     }
     let mut outputs = BTreeMap::new();
     for (name, value) in &state.outputs {
-        outputs.insert(name.clone(), ValueWire::encode(value, seal, &format!("output.{name}"))?);
+        outputs.insert(
+            name.clone(),
+            ValueWire::encode(value, seal, &format!("output.{name}"))?,
+        );
     }
     let mut providers = BTreeMap::new();
     for (address, value) in &state.providers {
@@ -165,9 +182,16 @@ fn to_wire(state: &State, seal: &dyn Seal) -> Result<StateWire, WireError> {
     }
     let mut pending = Vec::new();
     for p in state.pending.values() {
-        pending.push(PendingWire { begin: BeginWire::encode(&p.begin, seal)?, partial: p.partial });
+        pending.push(PendingWire {
+            begin: BeginWire::encode(&p.begin, seal)?,
+            partial: p.partial,
+        });
     }
-    let pins: Result<_, _> = state.pins.iter().map(|(key, keys)| PinWire::encode(key, keys, seal)).collect();
+    let pins: Result<_, _> = state
+        .pins
+        .iter()
+        .map(|(key, keys)| PinWire::encode(key, keys, seal))
+        .collect();
     Ok(StateWire {
         lineage: state.lineage.to_string(),
         environment: state.environment.clone(),
@@ -176,10 +200,17 @@ fn to_wire(state: &State, seal: &dyn Seal) -> Result<StateWire, WireError> {
         tool_version: state.tool_version.clone(),
         expires: state.expires.clone(),
         salt: encode_salt(&state.salt),
-        journal: PositionWire { sequence: state.position.sequence, digest: hex(&state.position.digest) },
+        journal: PositionWire {
+            sequence: state.position.sequence,
+            digest: hex(&state.position.digest),
+        },
         last_operation: state.last_operation.0,
         outputs,
-        checks: state.checks.iter().map(|(name, status)| (name.clone(), status.into())).collect(),
+        checks: state
+            .checks
+            .iter()
+            .map(|(name, status)| (name.clone(), status.into()))
+            .collect(),
         pins: pins?,
         providers,
         pending,
@@ -205,9 +236,15 @@ pub struct Head {
 fn parse_file(bytes: &[u8]) -> Result<StateWire, SnapshotError> {
     let damaged = |what| SnapshotError::Damaged { what };
     let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
-    let rest = text.strip_prefix("{\"format\":").ok_or(damaged("it does not start as a state does"))?;
-    let (version, rest) = rest.split_once(',').ok_or(damaged("it does not start as a state does"))?;
-    let version: u64 = version.parse().map_err(|_| damaged("it does not start as a state does"))?;
+    let rest = text
+        .strip_prefix("{\"format\":")
+        .ok_or(damaged("it does not start as a state does"))?;
+    let (version, rest) = rest
+        .split_once(',')
+        .ok_or(damaged("it does not start as a state does"))?;
+    let version: u64 = version
+        .parse()
+        .map_err(|_| damaged("it does not start as a state does"))?;
     if version > VERSION {
         return Err(SnapshotError::Newer { version });
     }
@@ -216,15 +253,22 @@ fn parse_file(bytes: &[u8]) -> Result<StateWire, SnapshotError> {
         .and_then(|rest| rest.split_once("\",\n"))
         .ok_or(damaged("it does not start as a state does"))?;
     if hex(digest(&SHA256, body.as_bytes()).as_ref()) != wanted {
-        return Err(damaged("its digest does not match (it was changed by hand, or cut)"));
+        return Err(damaged(
+            "its digest does not match (it was changed by hand, or cut)",
+        ));
     }
     Ok(serde_json::from_str(&format!("{{{body}"))?)
 }
 
 fn position(wire: &PositionWire) -> Result<Position, WireError> {
-    let digest = unhex(&wire.digest)
-        .ok_or_else(|| WireError::Field { field: "journal.digest", message: "not 32 bytes in hex".to_owned() })?;
-    Ok(Position { sequence: wire.sequence, digest })
+    let digest = unhex(&wire.digest).ok_or_else(|| WireError::Field {
+        field: "journal.digest",
+        message: "not 32 bytes in hex".to_owned(),
+    })?;
+    Ok(Position {
+        sequence: wire.sequence,
+        digest,
+    })
 }
 
 /// A checked snapshot whose sealed parts are still closed.
@@ -269,13 +313,18 @@ impl Snapshot {
         state.expires = wire.expires;
         state.last_operation = OperationId(wire.last_operation);
         for (address, instance) in wire.instances {
-            let current = instance.current.map(|o| o.decode(seal, &object_place(&address, None)));
+            let current = instance
+                .current
+                .map(|o| o.decode(seal, &object_place(&address, None)));
             let mut deposed = BTreeMap::new();
             for (key, object) in instance.deposed {
                 let place = object_place(&address, Some(&key));
                 deposed.insert(DeposedKey::from(key), object.decode(seal, &place)?);
             }
-            let instance = Instance { current: current.transpose()?, deposed };
+            let instance = Instance {
+                current: current.transpose()?,
+                deposed,
+            };
             state.instances.insert(parse("instances", &address)?, instance);
         }
         for (name, value) in wire.outputs {
@@ -283,17 +332,29 @@ impl Snapshot {
             state.outputs.insert(name, value);
         }
         for (address, value) in wire.providers {
-            state.providers.insert(parse("providers", &address)?, value.decode(seal, &address)?);
+            state
+                .providers
+                .insert(parse("providers", &address)?, value.decode(seal, &address)?);
         }
         for pending in wire.pending {
             let begin = pending.begin.decode(seal)?;
-            state.pending.insert(begin.operation, Pending { begin, partial: pending.partial });
+            state.pending.insert(
+                begin.operation,
+                Pending {
+                    begin,
+                    partial: pending.partial,
+                },
+            );
         }
         for pin in wire.pins {
             let (key, keys) = pin.decode(seal)?;
             state.pins.insert(key, keys);
         }
-        state.checks = wire.checks.into_iter().map(|(name, status)| (name, status.into())).collect();
+        state.checks = wire
+            .checks
+            .into_iter()
+            .map(|(name, status)| (name, status.into()))
+            .collect();
         integrity::check(&state).map_err(|source| SnapshotError::Integrity { source })?;
         Ok(state)
     }

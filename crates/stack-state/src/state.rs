@@ -252,7 +252,9 @@ impl State {
         self.instances.iter().flat_map(|(address, instance)| {
             let current = instance.current.iter().map(|o| (None, o));
             let deposed = instance.deposed.iter().map(|(k, o)| (Some(k), o));
-            current.chain(deposed).map(move |(key, object)| (address, key, object))
+            current
+                .chain(deposed)
+                .map(move |(key, object)| (address, key, object))
         })
     }
 

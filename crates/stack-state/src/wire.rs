@@ -14,7 +14,9 @@ use stack_core::codec::{self, CodecError, Encoded, Seal, SealError};
 use stack_core::{ResourceAddress, Value};
 
 use crate::record::{Begin, Verb};
-use crate::state::{CheckStatus, DeleteSettings, DeposedKey, Object, OperationId, PinKey, Salt, Status, Token};
+use crate::state::{
+    CheckStatus, DeleteSettings, DeposedKey, Object, OperationId, PinKey, Salt, Status, Token,
+};
 
 mod record;
 
@@ -63,7 +65,11 @@ impl WireError {
     /// The sealing error underneath, if that is the cause.
     pub fn seal_error(&self) -> Option<&SealError> {
         match self {
-            Self::Value { source: CodecError::Seal { source, .. }, .. } | Self::Seal { source, .. } => Some(source),
+            Self::Value {
+                source: CodecError::Seal { source, .. },
+                ..
+            }
+            | Self::Seal { source, .. } => Some(source),
             Self::Value { .. } | Self::Json { .. } | Self::Field { .. } => None,
         }
     }
@@ -72,7 +78,10 @@ impl WireError {
 /// The library's own message quotes the text; only the place is passed on.
 impl From<serde_json::Error> for WireError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Json { line: error.line(), column: error.column() }
+        Self::Json {
+            line: error.line(),
+            column: error.column(),
+        }
     }
 }
 
@@ -80,7 +89,10 @@ pub(crate) fn parse<T: std::str::FromStr>(field: &'static str, text: &str) -> Re
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|e: T::Err| WireError::Field { field, message: e.to_string() })
+    text.parse().map_err(|e: T::Err| WireError::Field {
+        field,
+        message: e.to_string(),
+    })
 }
 
 /// A value with its type.
@@ -94,21 +106,33 @@ pub(crate) struct ValueWire {
 
 impl ValueWire {
     pub(crate) fn encode(value: &Value, seal: &dyn Seal, place: &str) -> Result<Self, WireError> {
-        let Encoded { ty, json } = codec::write(value, seal, place)
-            .map_err(|source| WireError::Value { place: place.to_owned(), source })?;
-        Ok(Self { ty: RawValue::from_string(ty)?, value: RawValue::from_string(json)? })
+        let Encoded { ty, json } = codec::write(value, seal, place).map_err(|source| WireError::Value {
+            place: place.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            ty: RawValue::from_string(ty)?,
+            value: RawValue::from_string(json)?,
+        })
     }
 
     pub(crate) fn decode(&self, seal: &dyn Seal, place: &str) -> Result<Value, WireError> {
         codec::type_from_json(self.ty.get())
             .and_then(|ty| codec::read(self.value.get(), &ty, seal, place))
-            .map_err(|source| WireError::Value { place: place.to_owned(), source })
+            .map_err(|source| WireError::Value {
+                place: place.to_owned(),
+                source,
+            })
     }
 }
 
 /// `None` for the plain null, which most objects have here.
 fn encode_some(value: &Value, seal: &dyn Seal, place: &str) -> Result<Option<ValueWire>, WireError> {
-    if *value == Value::NULL { Ok(None) } else { ValueWire::encode(value, seal, place).map(Some) }
+    if *value == Value::NULL {
+        Ok(None)
+    } else {
+        ValueWire::encode(value, seal, place).map(Some)
+    }
 }
 
 fn decode_some(wire: Option<&ValueWire>, seal: &dyn Seal, place: &str) -> Result<Value, WireError> {
@@ -187,7 +211,9 @@ fn encode_delete(settings: &DeleteSettings) -> Option<DeleteWire> {
     (*settings != DeleteSettings::default()).then(|| DeleteWire {
         prevent_destroy: settings.prevent_destroy,
         keep: settings.keep,
-        timeout_ms: settings.timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+        timeout_ms: settings
+            .timeout
+            .map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
     })
 }
 
@@ -232,7 +258,10 @@ pub(crate) struct ObjectWire {
 impl ObjectWire {
     /// `place` names the object; sealed values are bound to it.
     pub(crate) fn encode(object: &Object, seal: &dyn Seal, place: &str) -> Result<Self, WireError> {
-        let private = object.private.as_ref().map(|v| ValueWire::encode(v, seal, &format!("{place} private")));
+        let private = object
+            .private
+            .as_ref()
+            .map(|v| ValueWire::encode(v, seal, &format!("{place} private")));
         Ok(Self {
             status: object.status.into(),
             schema_version: object.schema_version,
@@ -248,7 +277,10 @@ impl ObjectWire {
     }
 
     pub(crate) fn decode(&self, seal: &dyn Seal, place: &str) -> Result<Object, WireError> {
-        let private = self.private.as_ref().map(|w| w.decode(seal, &format!("{place} private")));
+        let private = self
+            .private
+            .as_ref()
+            .map(|w| w.decode(seal, &format!("{place} private")));
         Ok(Object {
             status: self.status.into(),
             schema_version: self.schema_version,
@@ -293,7 +325,10 @@ pub(crate) struct BeginWire {
 impl BeginWire {
     pub(crate) fn encode(begin: &Begin, seal: &dyn Seal) -> Result<Self, WireError> {
         let place = operation_place(begin.operation);
-        let key = begin.natural_key.as_ref().map(|v| ValueWire::encode(v, seal, &format!("{place} key")));
+        let key = begin
+            .natural_key
+            .as_ref()
+            .map(|v| ValueWire::encode(v, seal, &format!("{place} key")));
         Ok(Self {
             operation: begin.operation.0,
             address: begin.address.to_string(),
@@ -314,7 +349,10 @@ impl BeginWire {
     pub(crate) fn decode(&self, seal: &dyn Seal) -> Result<Begin, WireError> {
         let operation = OperationId(self.operation);
         let place = operation_place(operation);
-        let key = self.natural_key.as_ref().map(|w| w.decode(seal, &format!("{place} key")));
+        let key = self
+            .natural_key
+            .as_ref()
+            .map(|w| w.decode(seal, &format!("{place} key")));
         Ok(Begin {
             operation,
             address: parse("address", &self.address)?,
@@ -400,9 +438,16 @@ impl PinWire {
             None
         } else {
             let text = serde_json::to_string(keys)?;
-            Some(seal.seal(&text, &place).map_err(|source| WireError::Seal { place, source })?)
+            Some(
+                seal.seal(&text, &place)
+                    .map_err(|source| WireError::Seal { place, source })?,
+            )
         };
-        Ok(Self { lineage, object, sealed })
+        Ok(Self {
+            lineage,
+            object,
+            sealed,
+        })
     }
 
     pub(crate) fn decode(self, seal: &dyn Seal) -> Result<(PinKey, Vec<String>), WireError> {
@@ -410,11 +455,16 @@ impl PinWire {
         let keys: Option<Vec<String>> = match &self.sealed {
             None => None,
             Some(sealed) => {
-                let text = seal.open(sealed, &place).map_err(|source| WireError::Seal { place, source })?;
+                let text = seal
+                    .open(sealed, &place)
+                    .map_err(|source| WireError::Seal { place, source })?;
                 serde_json::from_str(&text)?
             }
         };
-        let key = PinKey { lineage: self.lineage.into(), object: self.object.into() };
+        let key = PinKey {
+            lineage: self.lineage.into(),
+            object: self.object.into(),
+        };
         Ok((key, keys.unwrap_or_default()))
     }
 }
@@ -425,5 +475,8 @@ pub(crate) fn encode_salt(salt: &Salt) -> String {
 
 pub(crate) fn decode_salt(text: &str) -> Result<Salt, WireError> {
     let bytes = STANDARD.decode(text).ok().and_then(|b| b.try_into().ok());
-    bytes.map(Salt).ok_or_else(|| WireError::Field { field: "salt", message: "not 16 bytes in base64".to_owned() })
+    bytes.map(Salt).ok_or_else(|| WireError::Field {
+        field: "salt",
+        message: "not 16 bytes in base64".to_owned(),
+    })
 }

@@ -21,7 +21,10 @@ pub fn parse_number(text: &str) -> Option<Number> {
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    if !digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-')) {
+    if !digits
+        .chars()
+        .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))
+    {
         return None;
     }
     // An exponent of many digits would take all memory to expand.
@@ -31,7 +34,9 @@ pub fn parse_number(text: &str) -> Option<Number> {
         return None;
     }
     let decimal = FBig::<HalfEven, 10>::from_str(&text.replace('E', "e").replace("e+", "e")).ok()?;
-    Some(Number::new(decimal.with_base_and_precision::<2>(PRECISION).value()))
+    Some(Number::new(
+        decimal.with_base_and_precision::<2>(PRECISION).value(),
+    ))
 }
 
 /// The decimal digits of a number, if they read back as the same number.
@@ -48,7 +53,11 @@ pub(super) fn exact_digits(number: &Number) -> Option<String> {
 pub(super) fn to_binary_text(number: &Number) -> String {
     let repr = number.float().repr();
     if number.is_infinite() {
-        return if *number < Number::from(0) { "-inf".to_owned() } else { "inf".to_owned() };
+        return if *number < Number::from(0) {
+            "-inf".to_owned()
+        } else {
+            "inf".to_owned()
+        };
     }
     format!("{}p{}", repr.significand(), repr.exponent())
 }
@@ -61,7 +70,10 @@ pub(super) fn from_binary_text(text: &str) -> Option<Number> {
         _ => {
             let (significand, exponent) = text.split_once('p')?;
             let significand = IBig::from_str(significand).ok()?;
-            Some(Number::new(Float::from_parts(significand, exponent.parse().ok()?)))
+            Some(Number::new(Float::from_parts(
+                significand,
+                exponent.parse().ok()?,
+            )))
         }
     }
 }

@@ -20,7 +20,12 @@ pub enum Layout {
 /// Writes a value as ordinary JSON: sets are arrays, unknown attributes and map members are left out (elsewhere an
 /// unknown is `null`), infinities are strings. Sensitive parts are masked unless `reveal` is set.
 pub fn to_plain_json(value: &Value, reveal: bool, layout: Layout) -> String {
-    let mut writer = Plain { out: String::new(), reveal, layout, level: 0 };
+    let mut writer = Plain {
+        out: String::new(),
+        reveal,
+        layout,
+        level: 0,
+    };
     writer.value(value);
     writer.out
 }
@@ -35,12 +40,21 @@ struct Plain {
 impl Plain {
     fn value(&mut self, value: &Value) {
         match value {
-            Value::Marked(m, _) if m.contains(Marks::SENSITIVE) && !self.reveal => push_string(&mut self.out, MASK),
+            Value::Marked(m, _) if m.contains(Marks::SENSITIVE) && !self.reveal => {
+                push_string(&mut self.out, MASK)
+            }
             Value::Marked(_, v) => self.value(v),
             Value::Null(_) | Value::Unknown(_) => self.out.push_str("null"),
             Value::Bool(b) => self.out.push_str(if *b { "true" } else { "false" }),
             Value::Number(n) if n.is_infinite() => {
-                push_string(&mut self.out, if *n < crate::Number::from(0) { "-Infinity" } else { "Infinity" });
+                push_string(
+                    &mut self.out,
+                    if *n < crate::Number::from(0) {
+                        "-Infinity"
+                    } else {
+                        "Infinity"
+                    },
+                );
             }
             Value::Number(n) => self.out.push_str(&n.to_string()),
             Value::String(s) => push_string(&mut self.out, s),
@@ -55,12 +69,19 @@ impl Plain {
         let known = values.iter().filter(|(_, v)| v.is_known());
         self.group('{', '}', known, |this, (name, value)| {
             push_string(&mut this.out, name);
-            this.out.push_str(if this.layout == Layout::Compact { ":" } else { ": " });
+            this.out
+                .push_str(if this.layout == Layout::Compact { ":" } else { ": " });
             this.value(value);
         });
     }
 
-    fn group<T>(&mut self, open: char, close: char, members: impl Iterator<Item = T>, each: impl Fn(&mut Self, T)) {
+    fn group<T>(
+        &mut self,
+        open: char,
+        close: char,
+        members: impl Iterator<Item = T>,
+        each: impl Fn(&mut Self, T),
+    ) {
         self.out.push(open);
         self.level += 1;
         let mut any = false;

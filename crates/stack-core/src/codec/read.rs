@@ -15,7 +15,11 @@ use crate::{Marks, Path, Step, Type, Unknown, Value};
 /// # Errors
 /// The text does not fit the type, or a sealed part does not open.
 pub fn read(json: &str, ty: &Type, seal: &dyn Seal, context: &str) -> Result<Value, CodecError> {
-    let mut reader = Reader { seal, context, path: Path::root() };
+    let mut reader = Reader {
+        seal,
+        context,
+        path: Path::root(),
+    };
     reader.value(json, ty, 0)
 }
 
@@ -42,26 +46,40 @@ struct UnknownWire<'a> {
 
 /// Whether the text is an object whose first key is one of ours: it starts with one `$`.
 fn is_special(json: &str) -> bool {
-    let Some(rest) = json.trim_start().strip_prefix('{') else { return false };
-    rest.trim_start().strip_prefix("\"$").is_some_and(|key| !key.starts_with('$'))
+    let Some(rest) = json.trim_start().strip_prefix('{') else {
+        return false;
+    };
+    rest.trim_start()
+        .strip_prefix("\"$")
+        .is_some_and(|key| !key.starts_with('$'))
 }
 
 impl Reader<'_> {
     fn malformed(&self, message: impl Into<String>) -> CodecError {
-        CodecError::Malformed { path: self.path.clone(), message: message.into() }
+        CodecError::Malformed {
+            path: self.path.clone(),
+            message: message.into(),
+        }
     }
 
     fn parse<'j, T: Deserialize<'j>>(&self, json: &'j str, ty: &Type) -> Result<T, CodecError> {
         // The library's message quotes the text, which may be an opened secret: only the place is passed on.
         serde_json::from_str(json).map_err(|e| {
-            self.malformed(format!("no {} (line {}, column {})", ty.friendly_name(), e.line(), e.column()))
+            self.malformed(format!(
+                "no {} (line {}, column {})",
+                ty.friendly_name(),
+                e.line(),
+                e.column()
+            ))
         })
     }
 
     fn value(&mut self, json: &str, ty: &Type, depth: usize) -> Result<Value, CodecError> {
         // Each level of a value may add one of our own objects around it.
         if depth > 3 * MAX_DEPTH {
-            return Err(CodecError::TooDeep { path: self.path.clone() });
+            return Err(CodecError::TooDeep {
+                path: self.path.clone(),
+            });
         }
         if is_special(json) {
             return self.special(json, depth);
@@ -76,7 +94,10 @@ impl Reader<'_> {
             Type::Number => Value::Number(
                 decimal::parse_number(json.trim()).ok_or_else(|| self.malformed("no number of this kind"))?,
             ),
-            Type::List(t) => Value::List((**t).clone(), Arc::new(self.members(json, ty, |_| Some(t), depth)?)),
+            Type::List(t) => Value::List(
+                (**t).clone(),
+                Arc::new(self.members(json, ty, |_| Some(t), depth)?),
+            ),
             Type::Set(t) => Value::set((**t).clone(), self.members(json, ty, |_| Some(t), depth)?),
             Type::Tuple(ts) => {
                 let members = self.members(json, ty, |i| ts.get(i), depth)?;
@@ -85,7 +106,10 @@ impl Reader<'_> {
                 }
                 Value::tuple(members)
             }
-            Type::Map(t) => Value::Map((**t).clone(), Arc::new(self.mapping(json, ty, |_| Some(t), depth)?)),
+            Type::Map(t) => Value::Map(
+                (**t).clone(),
+                Arc::new(self.mapping(json, ty, |_| Some(t), depth)?),
+            ),
             Type::Object(o) => {
                 let members = self.mapping(json, ty, |name| o.attributes.get(name), depth)?;
                 if let Some(missing) = o.attributes.keys().find(|name| !members.contains_key(*name)) {
@@ -151,12 +175,17 @@ impl Reader<'_> {
                 let opened = self
                     .seal
                     .open(&sealed, &place(self.context, &self.path))
-                    .map_err(|source| CodecError::Seal { path: self.path.clone(), source })?;
-                Ok(self.value(&opened, &Type::Dynamic, depth + 1)?.mark(Marks::SENSITIVE))
+                    .map_err(|source| CodecError::Seal {
+                        path: self.path.clone(),
+                        source,
+                    })?;
+                Ok(self
+                    .value(&opened, &Type::Dynamic, depth + 1)?
+                    .mark(Marks::SENSITIVE))
             }
-            [("$sensitive", inner)] => {
-                Ok(self.value(inner, &Type::Dynamic, depth + 1)?.mark(Marks::SENSITIVE))
-            }
+            [("$sensitive", inner)] => Ok(self
+                .value(inner, &Type::Dynamic, depth + 1)?
+                .mark(Marks::SENSITIVE)),
             [("$unknown", unknown)] => {
                 let wire: UnknownWire<'_> = self.parse(unknown, &Type::Dynamic)?;
                 Ok(Value::Unknown(Box::new(Unknown {

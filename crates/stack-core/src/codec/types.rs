@@ -83,7 +83,10 @@ pub fn type_from_json(json: &str) -> Result<Type, CodecError> {
 
 fn malformed(json: &str) -> CodecError {
     let shown: String = json.chars().take(60).collect();
-    CodecError::Malformed { path: Path::root(), message: format!("`{shown}` is no type") }
+    CodecError::Malformed {
+        path: Path::root(),
+        message: format!("`{shown}` is no type"),
+    }
 }
 
 fn parse(json: &str, depth: usize) -> Result<Type, CodecError> {
@@ -117,14 +120,20 @@ fn parse(json: &str, depth: usize) -> Result<Type, CodecError> {
                     Ok(Type::tuple(members?))
                 }
                 ("object", optional) => {
-                    let members: BTreeMap<String, &RawValue> = serde_json::from_str(of.get()).map_err(error)?;
-                    let attributes: Result<_, CodecError> =
-                        members.into_iter().map(|(k, t)| Ok((k, parse(t.get(), depth + 1)?))).collect();
+                    let members: BTreeMap<String, &RawValue> =
+                        serde_json::from_str(of.get()).map_err(error)?;
+                    let attributes: Result<_, CodecError> = members
+                        .into_iter()
+                        .map(|(k, t)| Ok((k, parse(t.get(), depth + 1)?)))
+                        .collect();
                     let optional = match optional {
                         None => BTreeSet::new(),
                         Some(names) => serde_json::from_str(names.get()).map_err(error)?,
                     };
-                    Ok(Type::Object(Arc::new(ObjectType { attributes: attributes?, optional })))
+                    Ok(Type::Object(Arc::new(ObjectType {
+                        attributes: attributes?,
+                        optional,
+                    })))
                 }
                 _ => Err(malformed(json)),
             }

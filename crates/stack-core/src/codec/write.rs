@@ -17,13 +17,22 @@ const PADDING: usize = 64;
 /// # Errors
 /// A part is ephemeral, a sensitive part cannot be sealed, or the value nests too deep.
 pub fn write(value: &Value, seal: &dyn Seal, context: &str) -> Result<Encoded, CodecError> {
-    let mut writer = Writer { out: String::new(), seal, context, path: Path::root(), sealed: false };
+    let mut writer = Writer {
+        out: String::new(),
+        seal,
+        context,
+        path: Path::root(),
+        sealed: false,
+    };
     writer.depth(value, 0)?;
     let ty = stored_type(value);
     writer.value(value, &ty)?;
     let mut text = String::new();
     push_type(&mut text, &ty);
-    Ok(Encoded { ty: text, json: writer.out })
+    Ok(Encoded {
+        ty: text,
+        json: writer.out,
+    })
 }
 
 /// The type as it may be written beside the value: names inside a sensitive part do not occur in it.
@@ -53,7 +62,9 @@ impl Writer<'_> {
     /// Checked once, ahead of everything that recurses.
     fn depth(&self, value: &Value, depth: usize) -> Result<(), CodecError> {
         if depth > MAX_DEPTH {
-            return Err(CodecError::TooDeep { path: self.path.clone() });
+            return Err(CodecError::TooDeep {
+                path: self.path.clone(),
+            });
         }
         match value {
             Value::Marked(_, v) => self.depth(v, depth),
@@ -61,7 +72,9 @@ impl Writer<'_> {
                 vs.iter().try_for_each(|v| self.depth(v, depth + 1))
             }
             Value::Map(_, vs) | Value::Object(vs) => vs.values().try_for_each(|v| self.depth(v, depth + 1)),
-            Value::Null(_) | Value::Unknown(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+            Value::Null(_) | Value::Unknown(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -70,7 +83,9 @@ impl Writer<'_> {
         match (value, ty) {
             (Value::Marked(marks, inner), _) => {
                 if marks.contains(Marks::EPHEMERAL) {
-                    return Err(CodecError::Ephemeral { path: self.path.clone() });
+                    return Err(CodecError::Ephemeral {
+                        path: self.path.clone(),
+                    });
                 }
                 self.sensitive(inner)
             }
@@ -182,7 +197,10 @@ impl Writer<'_> {
         let sealed = self
             .seal
             .seal(&plaintext, &place(self.context, &self.path))
-            .map_err(|source| CodecError::Seal { path: self.path.clone(), source })?;
+            .map_err(|source| CodecError::Seal {
+                path: self.path.clone(),
+                source,
+            })?;
         self.out.push_str("{\"$sealed\":");
         push_string(&mut self.out, &sealed);
         self.out.push('}');
@@ -200,10 +218,12 @@ impl Writer<'_> {
             push_string(&mut self.out, &unknown.prefix);
         }
         if unknown.min_length > 0 {
-            self.out.push_str(&format!(",\"min_length\":{}", unknown.min_length));
+            self.out.push_str(",\"min_length\":");
+            self.out.push_str(&unknown.min_length.to_string());
         }
         if let Some(max) = unknown.max_length {
-            self.out.push_str(&format!(",\"max_length\":{max}"));
+            self.out.push_str(",\"max_length\":");
+            self.out.push_str(&max.to_string());
         }
         self.out.push_str("}}");
     }

@@ -31,12 +31,16 @@ impl KeySource for KeyInputs {
             return parse_key(key.expose());
         }
         if let Some(passphrase) = &self.passphrase {
-            return Ok(KeyMaterial::Passphrase(Zeroizing::new(passphrase.expose().clone())));
+            return Ok(KeyMaterial::Passphrase(Zeroizing::new(
+                passphrase.expose().clone(),
+            )));
         }
         if let Some(file) = &self.file {
             return read(file)?.ok_or_else(|| bad(file, "it does not exist"));
         }
-        let Some(file) = &self.default_file else { return Err(SealError::NoKey) };
+        let Some(file) = &self.default_file else {
+            return Err(SealError::NoKey);
+        };
         match read(file)? {
             Some(key) => Ok(key),
             None if self.terminal => make(file),
@@ -46,7 +50,9 @@ impl KeySource for KeyInputs {
 }
 
 fn bad(file: &Path, reason: &str) -> SealError {
-    SealError::BadKey { reason: format!("{}: {reason}", file.display()) }
+    SealError::BadKey {
+        reason: format!("{}: {reason}", file.display()),
+    }
 }
 
 /// Reads a key file; `None` if there is none.
@@ -56,9 +62,15 @@ fn read(file: &Path) -> Result<Option<KeyMaterial>, SealError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(bad(file, &e.to_string())),
     };
-    let mode = fs::metadata(file).map_err(|e| bad(file, &e.to_string()))?.permissions().mode();
+    let mode = fs::metadata(file)
+        .map_err(|e| bad(file, &e.to_string()))?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 {
-        return Err(bad(file, "others can read it; run `chmod 600` on it, or replace the key"));
+        return Err(bad(
+            file,
+            "others can read it; run `chmod 600` on it, or replace the key",
+        ));
     }
     parse_key(&text).map(Some).map_err(|e| match e {
         SealError::BadKey { reason } => bad(file, &reason),
@@ -72,7 +84,11 @@ fn make(file: &Path) -> Result<KeyMaterial, SealError> {
     let mut key = Zeroizing::new([0; KEY_LENGTH]);
     aws_lc_rs::rand::fill(key.as_mut()).map_err(|_| bad(file, "no random numbers are to be had"))?;
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(failed)?;
     // Written under another name and then linked, so that nobody reads half a key.
     let new = folder.join(format!(".key-{}", std::process::id()));
     let text = Zeroizing::new(format!("{}\n", *render_key(&key)));
@@ -87,7 +103,9 @@ fn make(file: &Path) -> Result<KeyMaterial, SealError> {
     let removed = fs::remove_file(&new);
     match written {
         Ok(()) => removed.map(|()| KeyMaterial::Bytes(key)).map_err(failed),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => read(file)?.ok_or_else(|| bad(file, "it vanished")),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            read(file)?.ok_or_else(|| bad(file, "it vanished"))
+        }
         Err(e) => Err(failed(e)),
     }
 }
@@ -97,7 +115,11 @@ mod tests {
     use super::*;
 
     fn inputs(default: &Path, terminal: bool) -> KeyInputs {
-        KeyInputs { default_file: Some(default.to_owned()), terminal, ..KeyInputs::default() }
+        KeyInputs {
+            default_file: Some(default.to_owned()),
+            terminal,
+            ..KeyInputs::default()
+        }
     }
 
     #[test]
@@ -118,9 +140,15 @@ mod tests {
         let file = folder.path().join("state.key");
         let made = inputs(&file, true).key().unwrap();
         let text = render_key(&[7; KEY_LENGTH]);
-        let given = KeyInputs { key: Some(Secret::new((*text).clone())), ..inputs(&file, true) };
+        let given = KeyInputs {
+            key: Some(Secret::new((*text).clone())),
+            ..inputs(&file, true)
+        };
         assert_ne!(given.key().unwrap(), made);
-        let passphrase = KeyInputs { passphrase: Some(Secret::from("p")), ..inputs(&file, true) };
+        let passphrase = KeyInputs {
+            passphrase: Some(Secret::from("p")),
+            ..inputs(&file, true)
+        };
         assert!(matches!(passphrase.key().unwrap(), KeyMaterial::Passphrase(_)));
     }
 
@@ -128,13 +156,24 @@ mod tests {
     fn a_named_file_must_exist_be_private_and_hold_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("k");
-        let named = KeyInputs { file: Some(file.clone()), ..KeyInputs::default() };
+        let named = KeyInputs {
+            file: Some(file.clone()),
+            ..KeyInputs::default()
+        };
         let message = |inputs: &KeyInputs| inputs.key().unwrap_err().to_string();
         assert!(message(&named).contains("does not exist"), "{}", message(&named));
         fs::write(&file, "canary").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(message(&named).contains("others can read it"), "{}", message(&named));
+        assert!(
+            message(&named).contains("others can read it"),
+            "{}",
+            message(&named)
+        );
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(message(&named).contains("not base64") && !message(&named).contains("canary"), "{}", message(&named));
+        assert!(
+            message(&named).contains("not base64") && !message(&named).contains("canary"),
+            "{}",
+            message(&named)
+        );
     }
 }

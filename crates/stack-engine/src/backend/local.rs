@@ -39,7 +39,11 @@ struct LockRecord {
 }
 
 fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> BackendError + use<'p> {
-    move |source| BackendError::File { action, path: path.display().to_string(), source }
+    move |source| BackendError::File {
+        action,
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, BackendError> {
@@ -52,13 +56,17 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, BackendError> {
 
 /// A sync of a folder makes the names in it durable.
 fn sync_folder(folder: &Path) -> Result<(), BackendError> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(failed("sync", folder))
+    File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(failed("sync", folder))
 }
 
 impl Local {
     /// The environment's folder under `path`. Nothing is made before something is written.
     pub fn new(path: &Path, environment: &str) -> Self {
-        Self { folder: path.join(environment) }
+        Self {
+            folder: path.join(environment),
+        }
     }
 
     /// The folder.
@@ -83,7 +91,10 @@ impl Local {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             let epoch = name.strip_prefix("journal-").and_then(|n| n.strip_suffix(".log"));
             // Only names that this version makes: `journal-007.log` is not one.
-            if let Some(epoch) = epoch.and_then(|e| e.parse().ok()).filter(|e| journal_name(*e) == name) {
+            if let Some(epoch) = epoch
+                .and_then(|e| e.parse().ok())
+                .filter(|e| journal_name(*e) == name)
+            {
                 journals.insert(epoch, path);
             }
         }
@@ -131,7 +142,10 @@ impl Backend for Local {
     fn read(&self) -> Result<Stored, BackendError> {
         let mut stored = Stored::default();
         for _ in 0..READ_ATTEMPTS {
-            stored = Stored { snapshot: read_if_there(&self.snapshot())?, journals: BTreeMap::new() };
+            stored = Stored {
+                snapshot: read_if_there(&self.snapshot())?,
+                journals: BTreeMap::new(),
+            };
             for (epoch, path) in self.journals()? {
                 // A journal that is gone by now has been folded into a newer snapshot, which is noticed below.
                 if let Some(bytes) = read_if_there(&path)? {
@@ -158,7 +172,9 @@ impl Backend for Local {
             }
             let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Err(BackendError::Locked { holder: self.lock_record().map(|r| r.holder) });
+                return Err(BackendError::Locked {
+                    holder: self.lock_record().map(|r| r.holder),
+                });
             }
             std::thread::sleep(left.min(LOCK_INTERVAL));
         };
@@ -206,7 +222,9 @@ impl LocalWriter {
         let path = self.place.folder.join(LOCK_NAME);
         match read_if_there(&path)? {
             Some(bytes) if bytes == self.record => Ok(()),
-            _ => Err(BackendError::LockLost { holder: self.place.lock_record().map(|r| r.holder) }),
+            _ => Err(BackendError::LockLost {
+                holder: self.place.lock_record().map(|r| r.holder),
+            }),
         }
     }
 }
@@ -215,9 +233,16 @@ impl Writer for LocalWriter {
     fn begin(&mut self, after: u64) -> Result<u64, BackendError> {
         self.guarded(|this| {
             let stored = this.place.lock_record().map_or(0, |r| r.epoch);
-            let journals = this.place.journals()?.last_key_value().map_or(0, |(epoch, _)| *epoch);
+            let journals = this
+                .place
+                .journals()?
+                .last_key_value()
+                .map_or(0, |(epoch, _)| *epoch);
             this.epoch = after.max(stored).max(journals) + 1;
-            let record = LockRecord { epoch: this.epoch, holder: this.holder.clone() };
+            let record = LockRecord {
+                epoch: this.epoch,
+                holder: this.holder.clone(),
+            };
             this.record = serde_json::to_vec(&record).unwrap_or_default();
             let path = this.place.folder.join(LOCK_NAME);
             this.lock
@@ -263,7 +288,9 @@ impl Writer for LocalWriter {
                 .mode(0o600)
                 .open(&path)
                 .map_err(failed("make", &path))?;
-            file.write_all(&end.bytes).and_then(|()| file.sync_all()).map_err(failed("write", &path))?;
+            file.write_all(&end.bytes)
+                .and_then(|()| file.sync_all())
+                .map_err(failed("write", &path))?;
             sync_folder(&this.place.folder)
         })?;
         Ok(path.display().to_string())
@@ -272,7 +299,10 @@ impl Writer for LocalWriter {
     fn replace(&mut self, snapshot: &[u8]) -> Result<(), BackendError> {
         self.guarded(|this| {
             this.check_lock()?;
-            let (path, new) = (this.place.snapshot(), this.place.folder.join(format!("{SNAPSHOT_NAME}.new")));
+            let (path, new) = (
+                this.place.snapshot(),
+                this.place.folder.join(format!("{SNAPSHOT_NAME}.new")),
+            );
             let mut file = OpenOptions::new()
                 .write(true)
                 .create(true)
@@ -280,7 +310,9 @@ impl Writer for LocalWriter {
                 .mode(0o600)
                 .open(&new)
                 .map_err(failed("make", &new))?;
-            file.write_all(snapshot).and_then(|()| file.sync_all()).map_err(failed("write", &new))?;
+            file.write_all(snapshot)
+                .and_then(|()| file.sync_all())
+                .map_err(failed("write", &new))?;
             fs::rename(&new, &path).map_err(failed("replace", &path))?;
             sync_folder(&this.place.folder)?;
             // From here on the journals are history: a crash leaves files that the next reader skips.

@@ -59,7 +59,11 @@ fn object(text: &str) -> Object {
 }
 
 fn write(name: &str) -> Record {
-    Record::Write { address: address(name), deposed: None, object: object(name) }
+    Record::Write {
+        address: address(name),
+        deposed: None,
+        object: object(name),
+    }
 }
 
 fn begin(operation: OperationId, name: &str) -> Record {
@@ -81,7 +85,9 @@ fn begin(operation: OperationId, name: &str) -> Record {
 }
 
 fn read(folder: &Path) -> State {
-    Store::read(&Local::new(folder, "default"), keys()).unwrap().unwrap()
+    Store::read(&Local::new(folder, "default"), keys())
+        .unwrap()
+        .unwrap()
 }
 
 fn names(state: &State) -> Vec<String> {
@@ -89,8 +95,17 @@ fn names(state: &State) -> Vec<String> {
 }
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(folder.join("default")).unwrap().map(Result::unwrap);
-    entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
+    let entries = std::fs::read_dir(folder.join("default"))
+        .unwrap()
+        .map(Result::unwrap);
+    entries
+        .map(|e| {
+            (
+                e.file_name().into_string().unwrap(),
+                std::fs::read(e.path()).unwrap(),
+            )
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -101,9 +116,15 @@ async fn what_was_appended_is_there_after_a_clean_end_and_the_serial_rises_only_
     store.append(vec![write("a"), write("b")]).await.unwrap();
     let lineage = store.state().lineage;
     store.close().await.unwrap();
-    assert_eq!(files(folder.path()).keys().collect::<Vec<_>>(), ["lock", "state.json"]);
+    assert_eq!(
+        files(folder.path()).keys().collect::<Vec<_>>(),
+        ["lock", "state.json"]
+    );
     let state = read(folder.path());
-    assert_eq!((names(&state), state.serial, &state.lineage), (vec!["a".into(), "b".into()], 1, &lineage));
+    assert_eq!(
+        (names(&state), state.serial, &state.lineage),
+        (vec!["a".into(), "b".into()], 1, &lineage)
+    );
     assert_eq!(state.tool_version, "0.1.0");
 
     let before = files(folder.path())["state.json"].clone();
@@ -115,10 +136,19 @@ async fn what_was_appended_is_there_after_a_clean_end_and_the_serial_rises_only_
     assert_eq!(files(folder.path())["state.json"], before);
 
     let (store, _) = Store::open(at(folder.path())).await.unwrap();
-    store.append(vec![Record::Remove { address: address("a"), deposed: None }]).await.unwrap();
+    store
+        .append(vec![Record::Remove {
+            address: address("a"),
+            deposed: None,
+        }])
+        .await
+        .unwrap();
     store.close().await.unwrap();
     let state = read(folder.path());
-    assert_eq!((names(&state), state.serial, state.epoch), (vec!["b".to_owned()], 2, 3));
+    assert_eq!(
+        (names(&state), state.serial, state.epoch),
+        (vec!["b".to_owned()], 2, 3)
+    );
 }
 
 #[tokio::test]
@@ -126,17 +156,29 @@ async fn without_a_clean_end_the_next_command_goes_on_from_the_journal() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(at(folder.path())).await.unwrap();
     let operation = store.next_operation();
-    store.append(vec![write("a"), begin(operation, "b")]).await.unwrap();
+    store
+        .append(vec![write("a"), begin(operation, "b")])
+        .await
+        .unwrap();
     assert_eq!(names(&read(folder.path())), ["a"]);
     drop(store);
     let (store, state) = Store::open(at(folder.path())).await.unwrap();
     assert_eq!(state.pending[&operation].begin.address, address("b"));
     assert!(store.next_operation() > operation);
     assert!(!files(folder.path()).contains_key("journal-1.log"));
-    store.append(vec![Record::End { operation, outcome: Outcome::Written(object("b")) }]).await.unwrap();
+    store
+        .append(vec![Record::End {
+            operation,
+            outcome: Outcome::Written(object("b")),
+        }])
+        .await
+        .unwrap();
     store.close().await.unwrap();
     let state = read(folder.path());
-    assert_eq!((names(&state), state.pending.len(), state.serial), (vec!["a".into(), "b".into()], 0, 2));
+    assert_eq!(
+        (names(&state), state.pending.len(), state.serial),
+        (vec!["a".into(), "b".into()], 0, 2)
+    );
 }
 
 #[tokio::test]
@@ -145,9 +187,15 @@ async fn cut_anywhere_the_journal_gives_a_prefix_and_the_torn_end_is_kept() {
     let (store, _) = Store::open(at(folder.path())).await.unwrap();
     for i in 0..3 {
         let operation = store.next_operation();
-        store.append(vec![begin(operation, &format!("a{i}"))]).await.unwrap();
+        store
+            .append(vec![begin(operation, &format!("a{i}"))])
+            .await
+            .unwrap();
         let outcome = Outcome::Written(object(&format!("a{i}")));
-        store.append(vec![Record::End { operation, outcome }]).await.unwrap();
+        store
+            .append(vec![Record::End { operation, outcome }])
+            .await
+            .unwrap();
     }
     drop(store);
     let bytes = loop {
@@ -167,14 +215,23 @@ async fn cut_anywhere_the_journal_gives_a_prefix_and_the_torn_end_is_kept() {
         seen.insert((state.instances.len(), state.pending.len()));
         match store.torn() {
             [] => {}
-            [path] => assert!(bytes[..cut].ends_with(&std::fs::read(path).unwrap()), "cut at {cut}"),
+            [path] => assert!(
+                bytes[..cut].ends_with(&std::fs::read(path).unwrap()),
+                "cut at {cut}"
+            ),
             more => panic!("{more:?}"),
         }
         store.append(vec![write("z")]).await.unwrap();
         store.close().await.unwrap();
-        assert!(names(&read(cut_folder.path())).contains(&"z".to_owned()), "cut at {cut}");
+        assert!(
+            names(&read(cut_folder.path())).contains(&"z".to_owned()),
+            "cut at {cut}"
+        );
     }
-    assert_eq!(seen, BTreeSet::from([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0)]));
+    assert_eq!(
+        seen,
+        BTreeSet::from([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0)])
+    );
 }
 
 #[tokio::test]
@@ -205,9 +262,16 @@ async fn a_damaged_file_is_refused_before_anything_is_written() {
     bytes[200] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     let error = Store::open(at(folder.path())).await.err().unwrap();
-    let StoreError::Load { source, .. } = &error else { panic!("{error}") };
+    let StoreError::Load { source, .. } = &error else {
+        panic!("{error}")
+    };
     assert!(source.to_string().contains("journal-1.log"), "{source}");
-    assert!(std::error::Error::source(source).unwrap().to_string().contains("damaged at byte 0"));
+    assert!(
+        std::error::Error::source(source)
+            .unwrap()
+            .to_string()
+            .contains("damaged at byte 0")
+    );
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
     assert!(!files(folder.path()).contains_key("state.json"));
 }
@@ -216,8 +280,14 @@ async fn a_damaged_file_is_refused_before_anything_is_written() {
 async fn an_illegal_record_is_refused_and_those_before_it_stay() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(at(folder.path())).await.unwrap();
-    let remove = Record::Remove { address: address("none"), deposed: None };
-    let error = store.append(vec![write("a"), remove, write("b")]).await.unwrap_err();
+    let remove = Record::Remove {
+        address: address("none"),
+        deposed: None,
+    };
+    let error = store
+        .append(vec![write("a"), remove, write("b")])
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::Illegal { .. }), "{error}");
     store.append(vec![write("c")]).await.unwrap();
     store.close().await.unwrap();
@@ -229,10 +299,19 @@ async fn secrets_are_in_no_file_and_without_a_key_only_they_fail() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(at(folder.path())).await.unwrap();
     let operation = store.next_operation();
-    let output = Record::Output { name: "o".to_owned(), value: Some(Value::string(CANARY).sensitive()) };
+    let output = Record::Output {
+        name: "o".to_owned(),
+        value: Some(Value::string(CANARY).sensitive()),
+    };
     let arguments = Value::object([("token".to_owned(), Value::string(CANARY).sensitive())]);
-    let provider = Record::Provider { address: provider(), arguments: Some(arguments) };
-    store.append(vec![write("a"), begin(operation, "b"), output, provider]).await.unwrap();
+    let provider = Record::Provider {
+        address: provider(),
+        arguments: Some(arguments),
+    };
+    store
+        .append(vec![write("a"), begin(operation, "b"), output, provider])
+        .await
+        .unwrap();
     let check = |when: &str| {
         for (name, bytes) in files(folder.path()) {
             let found = bytes.windows(CANARY.len()).any(|w| w == CANARY.as_bytes());
@@ -250,14 +329,27 @@ async fn secrets_are_in_no_file_and_without_a_key_only_they_fail() {
     let withheld = Withheld::default();
     let masked = Store::read_with(&backend, &withheld).unwrap().unwrap();
     assert_eq!(names(&masked), ["a"]);
-    assert!(withheld.places().contains(&"stack_data.a/secret".to_owned()), "{:?}", withheld.places());
+    assert!(
+        withheld.places().contains(&"stack_data.a/secret".to_owned()),
+        "{:?}",
+        withheld.places()
+    );
 
     let plain = tempfile::tempdir().unwrap();
-    let without = StoreSettings { keys: Arc::new(NoKey), ..at(plain.path()) };
+    let without = StoreSettings {
+        keys: Arc::new(NoKey),
+        ..at(plain.path())
+    };
     let (store, _) = Store::open(without).await.unwrap();
-    let open = Record::Output { name: "o".to_owned(), value: Some(Value::from(1)) };
+    let open = Record::Output {
+        name: "o".to_owned(),
+        value: Some(Value::from(1)),
+    };
     store.append(vec![open]).await.unwrap();
-    assert!(matches!(store.append(vec![write("a")]).await, Err(StoreError::Record { .. })));
+    assert!(matches!(
+        store.append(vec![write("a")]).await,
+        Err(StoreError::Record { .. })
+    ));
     store.close().await.unwrap();
 }
 
@@ -280,7 +372,10 @@ impl Backend for Faulty {
         self.inner.read()
     }
     fn lock(&self, holder: &Holder, timeout: Duration) -> Result<Box<dyn Writer>, BackendError> {
-        Ok(Box::new(FaultyWriter(self.inner.lock(holder, timeout)?, self.clone())))
+        Ok(Box::new(FaultyWriter(
+            self.inner.lock(holder, timeout)?,
+            self.clone(),
+        )))
     }
 }
 
@@ -294,7 +389,11 @@ impl Writer for FaultyWriter {
             // Half of it reaches the disk, and the sync fails.
             let _ = self.0.append(&frame[..frame.len() / 2]);
             let source = std::io::Error::other("no space");
-            return Err(BackendError::File { action: "sync", path: "journal".to_owned(), source });
+            return Err(BackendError::File {
+                action: "sync",
+                path: "journal".to_owned(),
+                source,
+            });
         }
         self.0.append(frame)
     }
@@ -307,16 +406,29 @@ impl Writer for FaultyWriter {
 }
 
 fn faulty(folder: &Path, fail_from: u64, delay: Duration) -> Faulty {
-    Faulty { inner: Local::new(folder, "default"), syncs: Arc::default(), fail_from, delay }
+    Faulty {
+        inner: Local::new(folder, "default"),
+        syncs: Arc::default(),
+        fail_from,
+        delay,
+    }
 }
 
 #[tokio::test]
 async fn a_failed_sync_ends_writing_and_what_was_acknowledged_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(settings(faulty(folder.path(), 2, Duration::ZERO))).await.unwrap();
+    let (store, _) = Store::open(settings(faulty(folder.path(), 2, Duration::ZERO)))
+        .await
+        .unwrap();
     store.append(vec![write("a")]).await.unwrap();
-    assert!(matches!(store.append(vec![write("b")]).await, Err(StoreError::Backend { .. })));
-    assert!(matches!(store.append(vec![write("c")]).await, Err(StoreError::Ended)));
+    assert!(matches!(
+        store.append(vec![write("b")]).await,
+        Err(StoreError::Backend { .. })
+    ));
+    assert!(matches!(
+        store.append(vec![write("c")]).await,
+        Err(StoreError::Ended)
+    ));
     assert!(matches!(store.close().await, Err(StoreError::Ended)));
     let (store, state) = Store::open(at(folder.path())).await.unwrap();
     assert_eq!(names(&state), ["a"]);
@@ -352,7 +464,10 @@ async fn concurrent_batches_share_syncs() {
 async fn a_second_store_is_told_who_holds_the_lock() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(at(folder.path())).await.unwrap();
-    let second = StoreSettings { lock_timeout: Duration::ZERO, ..at(folder.path()) };
+    let second = StoreSettings {
+        lock_timeout: Duration::ZERO,
+        ..at(folder.path())
+    };
     let error = Store::open(second).await.err().unwrap();
     assert!(error.is_locked());
     store.close().await.unwrap();

@@ -42,7 +42,10 @@ struct PlaceWire {
 
 impl PlaceWire {
     fn new(address: &stack_core::ResourceAddress, deposed: Option<&DeposedKey>) -> Self {
-        Self { address: address.to_string(), deposed: deposed.map(ToString::to_string) }
+        Self {
+            address: address.to_string(),
+            deposed: deposed.map(ToString::to_string),
+        }
     }
 
     fn deposed(&self) -> Option<DeposedKey> {
@@ -142,35 +145,57 @@ fn to_wire(record: &Record, seal: &dyn Seal) -> Result<RecordWire, WireError> {
                 Outcome::Failed => OutcomeWire::Failed,
                 Outcome::Tainted(o) => OutcomeWire::Tainted(object(o)?),
             };
-            RecordWire::End { operation: operation.0, outcome }
+            RecordWire::End {
+                operation: operation.0,
+                outcome,
+            }
         }
-        Record::Write { address, deposed, object } => {
+        Record::Write {
+            address,
+            deposed,
+            object,
+        } => {
             let place = PlaceWire::new(address, deposed.as_ref());
             let object = ObjectWire::encode(object, seal, &place.text())?;
             RecordWire::Write { place, object }
         }
         Record::Remove { address, deposed } => RecordWire::Remove(PlaceWire::new(address, deposed.as_ref())),
         Record::Forget { address, deposed } => RecordWire::Forget(PlaceWire::new(address, deposed.as_ref())),
-        Record::Depose { address, key } => {
-            RecordWire::Depose { address: address.to_string(), key: key.to_string() }
-        }
-        Record::Restore { address, key } => {
-            RecordWire::Restore { address: address.to_string(), key: key.to_string() }
-        }
-        Record::Move { from, to } => RecordWire::Move { from: from.to_string(), to: to.to_string() },
+        Record::Depose { address, key } => RecordWire::Depose {
+            address: address.to_string(),
+            key: key.to_string(),
+        },
+        Record::Restore { address, key } => RecordWire::Restore {
+            address: address.to_string(),
+            key: key.to_string(),
+        },
+        Record::Move { from, to } => RecordWire::Move {
+            from: from.to_string(),
+            to: to.to_string(),
+        },
         Record::Output { name, value } => {
             let place = format!("output.{name}");
-            let value = value.as_ref().map(|v| ValueWire::encode(v, seal, &place)).transpose()?;
-            RecordWire::Output { name: name.clone(), value }
+            let value = value
+                .as_ref()
+                .map(|v| ValueWire::encode(v, seal, &place))
+                .transpose()?;
+            RecordWire::Output {
+                name: name.clone(),
+                value,
+            }
         }
         Record::Provider { address, arguments } => {
             let address = address.to_string();
-            let arguments = arguments.as_ref().map(|v| ValueWire::encode(v, seal, &address)).transpose()?;
+            let arguments = arguments
+                .as_ref()
+                .map(|v| ValueWire::encode(v, seal, &address))
+                .transpose()?;
             RecordWire::Provider { address, arguments }
         }
-        Record::Check { name, status } => {
-            RecordWire::Check { name: name.clone(), status: status.as_ref().map(CheckWire::from) }
-        }
+        Record::Check { name, status } => RecordWire::Check {
+            name: name.clone(),
+            status: status.as_ref().map(CheckWire::from),
+        },
         Record::Pin { key, keys } => RecordWire::Pin(PinWire::encode(key, keys, seal)?),
     })
 }
@@ -193,7 +218,10 @@ pub fn decode_record(line: &[u8], seal: &dyn Seal) -> Result<Record, WireError> 
         RecordWire::Begin(begin) => Record::Begin(begin.decode(seal)?),
         RecordWire::Partial { operation, object } => {
             let operation = OperationId(operation);
-            Record::Partial { operation, object: object.decode(seal, &operation_place(operation))? }
+            Record::Partial {
+                operation,
+                object: object.decode(seal, &operation_place(operation))?,
+            }
         }
         RecordWire::End { operation, outcome } => {
             let operation = OperationId(operation);
@@ -211,19 +239,26 @@ pub fn decode_record(line: &[u8], seal: &dyn Seal) -> Result<Record, WireError> 
             deposed: place.deposed(),
             object: object.decode(seal, &place.text())?,
         },
-        RecordWire::Remove(place) => {
-            Record::Remove { address: parse("address", &place.address)?, deposed: place.deposed() }
-        }
-        RecordWire::Forget(place) => {
-            Record::Forget { address: parse("address", &place.address)?, deposed: place.deposed() }
-        }
-        RecordWire::Depose { address, key } => {
-            Record::Depose { address: parse("address", &address)?, key: DeposedKey::from(key) }
-        }
-        RecordWire::Restore { address, key } => {
-            Record::Restore { address: parse("address", &address)?, key: DeposedKey::from(key) }
-        }
-        RecordWire::Move { from, to } => Record::Move { from: parse("from", &from)?, to: parse("to", &to)? },
+        RecordWire::Remove(place) => Record::Remove {
+            address: parse("address", &place.address)?,
+            deposed: place.deposed(),
+        },
+        RecordWire::Forget(place) => Record::Forget {
+            address: parse("address", &place.address)?,
+            deposed: place.deposed(),
+        },
+        RecordWire::Depose { address, key } => Record::Depose {
+            address: parse("address", &address)?,
+            key: DeposedKey::from(key),
+        },
+        RecordWire::Restore { address, key } => Record::Restore {
+            address: parse("address", &address)?,
+            key: DeposedKey::from(key),
+        },
+        RecordWire::Move { from, to } => Record::Move {
+            from: parse("from", &from)?,
+            to: parse("to", &to)?,
+        },
         RecordWire::Output { name, value } => {
             let place = format!("output.{name}");
             let value = value.map(|v| v.decode(seal, &place)).transpose()?;
@@ -233,7 +268,10 @@ pub fn decode_record(line: &[u8], seal: &dyn Seal) -> Result<Record, WireError> 
             arguments: arguments.map(|v| v.decode(seal, &address)).transpose()?,
             address: parse("address", &address)?,
         },
-        RecordWire::Check { name, status } => Record::Check { name, status: status.map(CheckStatus::from) },
+        RecordWire::Check { name, status } => Record::Check {
+            name,
+            status: status.map(CheckStatus::from),
+        },
         RecordWire::Pin(pin) => {
             let (key, keys) = pin.decode(seal)?;
             Record::Pin { key, keys }

@@ -3,7 +3,10 @@ use std::process::{Command, Stdio};
 use super::*;
 
 fn holder(command: &str) -> Holder {
-    Holder { command: command.to_owned(), ..Holder::current("") }
+    Holder {
+        command: command.to_owned(),
+        ..Holder::current("")
+    }
 }
 
 fn local() -> (tempfile::TempDir, Local) {
@@ -24,7 +27,10 @@ fn one_writer_at_a_time_and_the_other_is_told_who() {
     let (_folder, local) = local();
     let mut first = local.lock(&holder("stack apply one"), Duration::ZERO).unwrap();
     assert_eq!(first.begin(0).unwrap(), 1);
-    let error = local.lock(&holder("stack apply two"), Duration::from_millis(150)).err().unwrap();
+    let error = local
+        .lock(&holder("stack apply two"), Duration::from_millis(150))
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("`stack apply one`"), "{error}");
     drop(first);
     let mut second = local.lock(&holder("stack apply two"), Duration::ZERO).unwrap();
@@ -49,7 +55,14 @@ fn waiting_for_the_lock_ends_when_it_is_given_back() {
 fn another_process_is_kept_out_and_keeps_us_out() {
     let (_folder, local) = local();
     let path = local.folder.join(LOCK_NAME);
-    let other = |arguments: &[&str]| Command::new("flock").args(["-n"]).arg(&path).args(arguments).status().unwrap();
+    let other = |arguments: &[&str]| {
+        Command::new("flock")
+            .args(["-n"])
+            .arg(&path)
+            .args(arguments)
+            .status()
+            .unwrap()
+    };
     let ours = local.lock(&holder("ours"), Duration::ZERO).unwrap();
     assert!(!other(&["true"]).success());
     drop(ours);
@@ -64,7 +77,10 @@ fn another_process_is_kept_out_and_keeps_us_out() {
         .unwrap();
     let mut line = String::new();
     io::BufRead::read_line(&mut io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-    assert!(matches!(local.lock(&holder("ours"), Duration::ZERO), Err(BackendError::Locked { .. })));
+    assert!(matches!(
+        local.lock(&holder("ours"), Duration::ZERO),
+        Err(BackendError::Locked { .. })
+    ));
     // The kernel gives the lock back when the process dies, however it dies.
     child.kill().unwrap();
     child.wait().unwrap();
@@ -74,7 +90,13 @@ fn another_process_is_kept_out_and_keeps_us_out() {
 #[test]
 fn the_epoch_rises_above_everything_seen() {
     let (_folder, local) = local();
-    let begin = |after| local.lock(&holder("c"), Duration::ZERO).unwrap().begin(after).unwrap();
+    let begin = |after| {
+        local
+            .lock(&holder("c"), Duration::ZERO)
+            .unwrap()
+            .begin(after)
+            .unwrap()
+    };
     assert_eq!((begin(0), begin(0), begin(7)), (1, 2, 8));
     fs::write(local.folder.join(journal_name(20)), b"").unwrap();
     fs::write(local.folder.join("journal-0099.log"), b"").unwrap();
@@ -93,12 +115,18 @@ fn a_writer_whose_lock_was_taken_over_is_refused_for_good() {
     let mut new = local.lock(&holder("new"), Duration::ZERO).unwrap();
     assert_eq!(new.begin(0).unwrap(), 2);
     let error = old.append(b"two").unwrap_err();
-    assert!(matches!(&error, BackendError::LockLost { holder: Some(h) } if h.command == "new"), "{error}");
+    assert!(
+        matches!(&error, BackendError::LockLost { holder: Some(h) } if h.command == "new"),
+        "{error}"
+    );
     assert!(matches!(old.replace(b"snapshot"), Err(BackendError::Ended)));
     new.append(b"three").unwrap();
     let stored = local.read().unwrap();
     assert_eq!(stored.snapshot, None);
-    assert_eq!(stored.journals, BTreeMap::from([(1, b"one".to_vec()), (2, b"three".to_vec())]));
+    assert_eq!(
+        stored.journals,
+        BTreeMap::from([(1, b"one".to_vec()), (2, b"three".to_vec())])
+    );
 }
 
 #[test]
@@ -120,12 +148,22 @@ fn a_snapshot_replaces_the_journals() {
     writer.begin(0).unwrap();
     writer.append(b"one").unwrap();
     writer.append(b"two").unwrap();
-    assert_eq!(local.read().unwrap().journals, BTreeMap::from([(1, b"onetwo".to_vec())]));
-    let torn = TornEnd { epoch: 1, offset: 3, bytes: b"two".to_vec() };
+    assert_eq!(
+        local.read().unwrap().journals,
+        BTreeMap::from([(1, b"onetwo".to_vec())])
+    );
+    let torn = TornEnd {
+        epoch: 1,
+        offset: 3,
+        bytes: b"two".to_vec(),
+    };
     let kept = writer.keep_aside(&torn).unwrap();
     writer.replace(b"snapshot").unwrap();
     let stored = local.read().unwrap();
-    assert_eq!((stored.snapshot.as_deref(), stored.journals.len()), (Some(&b"snapshot"[..]), 0));
+    assert_eq!(
+        (stored.snapshot.as_deref(), stored.journals.len()),
+        (Some(&b"snapshot"[..]), 0)
+    );
     assert_eq!(fs::read(kept).unwrap(), b"two");
     writer.append(b"three").unwrap();
     assert_eq!(local.read().unwrap().journals.len(), 1);
