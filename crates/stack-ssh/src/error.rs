@@ -141,6 +141,14 @@ pub enum SshError {
     /// Data for a script holds a NUL byte.
     #[error("a value for a script holds a NUL byte, which no shell can take")]
     NulByte,
+    /// The name of a shell variable is none.
+    #[error(
+        "{name:?} cannot be the name of a shell variable: letters, digits and underscores, not starting with a digit or with \"stack_\""
+    )]
+    VariableName {
+        /// The name.
+        name: String,
+    },
     /// The protocol library failed; [`SshError::Handshake`] or [`SshError::Broken`] replaces it before callers see it.
     #[error("SSH protocol error")]
     Protocol(#[from] russh::Error),
@@ -150,9 +158,11 @@ impl SshError {
     /// What the failure means to a caller.
     pub fn class(&self) -> Class {
         match self {
-            Self::NoHostKeys | Self::HostKeySyntax { .. } | Self::PrivateKey { .. } | Self::NulByte => {
-                Class::Invalid
-            }
+            Self::NoHostKeys
+            | Self::HostKeySyntax { .. }
+            | Self::PrivateKey { .. }
+            | Self::NulByte
+            | Self::VariableName { .. } => Class::Invalid,
             Self::UntrustedHost { .. } | Self::NoPinnedKind { .. } | Self::NotAccepted { .. } => {
                 Class::Denied
             }

@@ -15,6 +15,7 @@ pub struct Script {
     body: Zeroizing<String>,
     lock: Option<u32>,
     nul: bool,
+    bad_name: Option<String>,
 }
 
 /// The lock that every script takes that changes something on the host.
@@ -69,6 +70,23 @@ impl Script {
         self.set(name, value.expose())
     }
 
+    /// Sets a shell variable whose name is data, too. It is not exported. Names that are no shell identifiers, or that
+    /// start with `stack_`, make the script fail to render.
+    #[must_use]
+    pub fn assign(mut self, name: &str, value: &Secret<String>) -> Self {
+        let mut chars = name.chars();
+        let starts = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        if starts && chars.all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with("stack_") {
+            self.body.push_str(name);
+            self.body.push('=');
+            self.word(value.expose());
+            self.body.push('\n');
+        } else {
+            self.bad_name = Some(name.to_owned());
+        }
+        self
+    }
+
     /// Sets the positional parameters.
     #[must_use]
     pub fn arguments<S: AsRef<str>>(mut self, values: impl IntoIterator<Item = S>) -> Self {
@@ -89,10 +107,13 @@ impl Script {
     /// The whole script.
     ///
     /// # Errors
-    /// A value holds a NUL byte.
+    /// A value holds a NUL byte, or the name of a variable is no shell identifier.
     pub fn render(&self) -> Result<Zeroizing<String>, SshError> {
         if self.nul {
             return Err(SshError::NulByte);
+        }
+        if let Some(name) = &self.bad_name {
+            return Err(SshError::VariableName { name: name.clone() });
         }
         let mut text = Zeroizing::new(String::with_capacity(self.body.len() + 512));
         text.push_str("stack_body() {\nLC_ALL=C\nexport LC_ALL\n");
@@ -207,6 +228,22 @@ mod tests {
             Script::new().set("a", "x\0y").render(),
             Err(SshError::NulByte)
         ));
+    }
+
+    #[test]
+    fn names_of_variables_are_checked() {
+        let value = "v'".into();
+        let script = Script::new()
+            .assign("TOKEN_1", &value)
+            .text("printf %s \"$TOKEN_1\"");
+        assert_eq!(run(&script).0, "v'");
+        for bad in ["", "1a", "a b", "a=b", "é", "stack_main", "x;reboot"] {
+            let script = Script::new().assign(bad, &value);
+            assert!(
+                matches!(script.render(), Err(SshError::VariableName { .. })),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

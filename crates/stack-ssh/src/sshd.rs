@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use crate::Connection;
 
 /// A running server; it ends with the value.
 pub struct Sshd {
+    program: &'static str,
     folder: tempfile::TempDir,
     child: Child,
     port: u16,
@@ -25,7 +26,8 @@ impl Sshd {
     /// # Errors
     /// `sshd` or `ssh-keygen` is not installed (the message says how to get them), or the server does not start.
     pub fn start() -> io::Result<Self> {
-        let program = PROGRAMS.iter().find(|p| Path::new(p).exists()).ok_or_else(|| {
+        let found = PROGRAMS.into_iter().find(|p| Path::new(p).exists());
+        let program = found.ok_or_else(|| {
             io::Error::other("sshd is not installed; `apt-get install openssh-server` brings it")
         })?;
         let folder = tempfile::tempdir()?;
@@ -50,20 +52,42 @@ impl Sshd {
         let config = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {path}/host_ed25519\nHostKey {path}/host_ecdsa\n\
              AuthorizedKeysFile {path}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
-             PermitRootLogin prohibit-password\nPidFile none\nAllowTcpForwarding yes\nUseDNS no\n"
+             PermitRootLogin prohibit-password\nPidFile none\nAllowTcpForwarding yes\nUseDNS no\n\
+             LogLevel VERBOSE\nSetEnv PATH={path}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
         );
         fs::write(folder.path().join("sshd_config"), config)?;
-        let log = fs::File::create(folder.path().join("log"))?;
-        let child = Command::new(program)
-            .args(["-D", "-e", "-f"])
-            .arg(folder.path().join("sshd_config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        let server = Self { folder, child, port };
+        fs::create_dir(folder.path().join("bin"))?;
+        let child = spawn(program, folder.path())?;
+        let server = Self {
+            program,
+            folder,
+            child,
+            port,
+        };
         server.wait()?;
         Ok(server)
+    }
+
+    /// Starts the server again, with the same keys and port, after [`Sshd::stop`].
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.child = spawn(self.program, self.folder.path())?;
+        self.wait()
+    }
+
+    /// A folder whose programs are found before those of the system.
+    pub fn bin(&self) -> PathBuf {
+        self.folder.path().join("bin")
+    }
+
+    /// Commands that were started so far, by the server's log.
+    pub fn commands(&self) -> usize {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        log.lines()
+            .filter(|line| line.starts_with("Starting session: command"))
+            .count()
     }
 
     fn wait(&self) -> io::Result<()> {
@@ -111,7 +135,17 @@ impl Sshd {
 
     /// Ends the server and its connections.
     pub fn stop(&mut self) {
-        // It may have ended already, which is as good.
+        // Connections have processes of their own. What has ended already is as good.
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        for pid in fs::read_to_string(children)
+            .unwrap_or_default()
+            .split_whitespace()
+        {
+            let _ = Command::new("kill")
+                .args(["-KILL", pid])
+                .stderr(Stdio::null())
+                .status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -121,6 +155,20 @@ impl Drop for Sshd {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn spawn(program: &str, folder: &Path) -> io::Result<Child> {
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))?;
+    Command::new(program)
+        .args(["-D", "-e", "-f"])
+        .arg(folder.join("sshd_config"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
 }
 
 fn keygen(path: &Path, kind: &str) -> io::Result<()> {
