@@ -53,17 +53,21 @@ impl Access {
         })
     }
 
+    /// Key of the session in the pool.
+    pub fn key(&self) -> String {
+        format!(
+            "kubernetes {} {} {}",
+            self.config_path.display(),
+            self.context.as_deref().unwrap_or_default(),
+            self.cluster_id.as_deref().unwrap_or_default()
+        )
+    }
+
     /// The session of this access, made on first use. The cluster's identity is checked once, when one is expected.
     ///
     /// # Errors
     /// The kubeconfig cannot be used, the server cannot be reached, or it is another cluster than expected.
     pub async fn session(&self, cx: &Cx) -> Result<Arc<Kube>, ProviderError> {
-        let key = format!(
-            "kubernetes {} {} {}",
-            self.config_path.display(),
-            self.context.as_deref().unwrap_or_default(),
-            self.cluster_id.as_deref().unwrap_or_default()
-        );
         let connect = async {
             let kube = Kube::connect(self).await?;
             if let Some(expected) = &self.cluster_id {
@@ -79,6 +83,6 @@ impl Access {
             }
             Ok(kube)
         };
-        cx.bounded(cx.sessions().get(&key, connect)).await?
+        cx.bounded(cx.sessions().get(&self.key(), connect)).await?
     }
 }

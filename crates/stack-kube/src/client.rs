@@ -88,8 +88,8 @@ impl Kube {
         Ok(Self::of(kube::Client::try_from(config)?))
     }
 
-    /// Wraps a client that is there already.
-    pub(crate) fn of(client: kube::Client) -> Self {
+    /// Wraps a client that is there already, such as one with layers of its own.
+    pub fn of(client: kube::Client) -> Self {
         Self {
             client,
             kinds: Mutex::default(),

@@ -90,7 +90,10 @@ impl KubeError {
 /// The kind of an answer. A webhook that cannot be called is a service that is not there (yet), whatever the code.
 fn classify(code: u16, reason: &str, message: &str, has_causes: bool) -> ErrorKind {
     let webhook = message.contains("failed calling webhook") || message.contains("no endpoints available");
+    // Server-side apply answers 500 for a field that the kind does not have.
+    let misspelt = message.contains("failed to create typed patch object");
     match code {
+        _ if misspelt => ErrorKind::InvalidArgument,
         _ if webhook => ErrorKind::Unavailable,
         401 | 403 => {
             // A namespace that is being removed, or whose service account is still to come, answers 403.
