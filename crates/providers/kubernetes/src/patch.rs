@@ -18,6 +18,9 @@ use crate::ready::{Wait, wait_for};
 /// How often an edit is tried again when the object was changed between reading and writing it.
 const TRIES: usize = 5;
 
+/// Value of the annotation on an object whose patch is complete.
+const IN_FORCE: &str = "in-force";
+
 /// Pause before a patch is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -99,14 +102,12 @@ impl Patch {
         Ok(())
     }
 
-    /// The patch with the annotation that marks it.
+    /// The patch with the annotation that marks it. Until the operation is over, the annotation carries what the fields
+    /// held before, so that a crash right after the patch does not lose it.
     fn body(&self) -> Json {
         let mut body = to_json(&self.patch);
-        if let Some(mark) = &self.mark {
-            merge(
-                &mut body,
-                serde_json::json!({"metadata": {"annotations": {mark: "applied"}}}),
-            );
+        if let (Some(mark), Some(former)) = (&self.mark, &self.former) {
+            merge(&mut body, annotation(mark, former.expose()));
         }
         body
     }
@@ -120,6 +121,16 @@ impl Patch {
         self.uid = uid(live);
         Ok(self)
     }
+}
+
+fn annotation(mark: &str, value: &str) -> Json {
+    serde_json::json!({"metadata": {"annotations": {mark: value}}})
+}
+
+/// Former values that an operation has left in the object because it was cut off.
+fn left_in(live: &Json, mark: Option<&String>) -> Option<Vec<Touched>> {
+    let value = live["metadata"]["annotations"].get(mark?)?.as_str()?;
+    serde_json::from_str(value).ok()
 }
 
 fn unfit(error: Unfit, object: &ObjectRef) -> ProviderError {
@@ -257,11 +268,18 @@ async fn put(cx: &Cx, kube: &Kube, mut model: Patch, touched: Vec<Touched>) -> R
         Err(error) => return Err(error.into()),
     };
     let model = model.settled(&live, touched)?;
-    let Some(wait) = &model.wait else { return Ok(model) };
-    match wait_for(cx, kube, &object, wait).await {
-        Ok(_) => Ok(model),
-        Err(error) => Err(Failure::with(error, model)),
+    if let Some(wait) = &model.wait
+        && let Err(error) = wait_for(cx, kube, &object, wait).await
+    {
+        return Err(Failure::with(error, model));
     }
+    if let Some(mark) = &model.mark {
+        let done = annotation(mark, IN_FORCE);
+        let tidied = kube.patch(&object, PatchKind::Merge, &done, &model.field_manager, false);
+        // The patch is in force either way; what stays in the annotation goes with the next change.
+        let _ = cx.bounded(tidied).await?;
+    }
+    Ok(model)
 }
 
 /// The annotation of a create attempt.
@@ -299,6 +317,10 @@ impl Resource for KubernetesPatch {
         let now = project(&to_json(&prior.patch), &live, prior.merge().0);
         let recorded = to_json(&prior.applied);
         let mut model = prior.clone();
+        if let Some(left) = left_in(&live, prior.mark.as_ref()) {
+            let settled: Vec<_> = left.into_iter().map(|t| t.settled(&live)).collect();
+            model.record(&settled)?;
+        }
         if recorded != now {
             let whole = Value::object([]);
             model.patch = overlay(&prior.patch, Some(&recorded), Some(&now)).unwrap_or(whole);
@@ -321,7 +343,8 @@ impl Resource for KubernetesPatch {
         planned.uid = uid(&live);
         planned.mark = Some(mark_of(owner));
         let fields = addressed(&to_json(&planned.patch), &live, planned.merge().0);
-        let (touched, _) = carry(Vec::new(), fields.map_err(|e| unfit(e, &object))?);
+        let earlier = left_in(&live, planned.mark.as_ref()).unwrap_or_default();
+        let (touched, _) = carry(earlier, fields.map_err(|e| unfit(e, &object))?);
         put(cx, &kube, planned, touched).await
     }
 
@@ -337,7 +360,11 @@ impl Resource for KubernetesPatch {
             return Err(absent(&object).into());
         };
         let fields = addressed(&to_json(&planned.patch), &before, planned.merge().0);
-        let (touched, dropped) = carry(prior.former()?, fields.map_err(|e| unfit(e, &object))?);
+        let earlier = match left_in(&before, prior.mark.as_ref()) {
+            Some(left) => left,
+            None => prior.former()?,
+        };
+        let (touched, dropped) = carry(earlier, fields.map_err(|e| unfit(e, &object))?);
         planned.uid.clone_from(&prior.uid);
         planned.mark.clone_from(&prior.mark);
         if !dropped.is_empty() {
@@ -373,7 +400,7 @@ impl Resource for KubernetesPatch {
             return Ok(None);
         }
         model.mark = Some(mark);
-        let former = model.former()?;
+        let former = left_in(&live, model.mark.as_ref()).unwrap_or_default();
         Ok(Some(model.settled(&live, former)?))
     }
 
