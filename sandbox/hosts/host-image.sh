@@ -36,7 +36,6 @@ datasource_list: [ NoCloud ]
 network: {config: disabled}
 locale: false
 manage_etc_hosts: false
-ssh_pwauth: false
 disable_root: true
 ssh_genkeytypes: [ed25519, ecdsa]
 apt: {preserve_sources_list: true}
@@ -47,6 +46,9 @@ cloud_init_modules: [bootcmd, write-files, set_hostname, update_hostname, ca-cer
 cloud_config_modules: [set-passwords, apt-configure, timezone, runcmd]
 cloud_final_modules: [package-update-upgrade-install, write-files-deferred, scripts-per-once, scripts-per-boot, scripts-per-instance, scripts-user, final-message, power-state-change]
 CLOUD
+
+# As cloud images have it. Left to cloud-init, sshd would be restarted under the first connections.
+echo 'PasswordAuthentication no' > "$work/etc/ssh/sshd_config.d/60-cloudimg-settings.conf"
 
 # The journal lives as long as the boot: no disk outlives the sandbox.
 mkdir -p "$work/etc/systemd/journald.conf.d"

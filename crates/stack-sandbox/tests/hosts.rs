@@ -99,12 +99,11 @@ fn left() -> Vec<String> {
             .map(str::to_owned),
     );
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        let groups = std::fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
-        left.extend(
-            groups
-                .contains("/stack-sandbox/")
-                .then(|| process.path().display().to_string()),
-        );
+        let text = |file: &str| std::fs::read_to_string(process.path().join(file)).unwrap_or_default();
+        // One that has ended and is not yet waited for is no process of a host any more.
+        if text("cgroup").contains("/stack-sandbox/") && !text("stat").contains(") Z ") {
+            left.push(process.path().display().to_string());
+        }
     }
     left
 }

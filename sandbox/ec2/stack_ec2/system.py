@@ -66,11 +66,17 @@ def own_control_groups():
 
 
 def kill_control_group(folder):
-    """Ends all processes in a control group and below it."""
-    for path, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):
-            for pid in pathlib.Path(path, "cgroup.procs").read_text(encoding="ascii").split():
-                kill(int(pid))
+    """Ends all processes in a control group and below it, also those that are made meanwhile."""
+    for _ in range(200):
+        pids = []
+        for path, _, _ in os.walk(folder):
+            with contextlib.suppress(OSError):
+                pids += pathlib.Path(path, "cgroup.procs").read_text(encoding="ascii").split()
+        if not pids:
+            return
+        for pid in pids:
+            kill(int(pid))
+        time.sleep(0.02)
 
 
 def remove_control_group(folder):
