@@ -6,6 +6,7 @@
 pub mod address;
 pub mod codec;
 pub mod convert;
+pub mod decimal;
 pub mod diagnostic;
 pub mod graph;
 pub mod number;

@@ -1,0 +1,240 @@
+//! Functions of the language.
+//!
+//! A function declares its parameters; what they do not take on themselves happens before the call: arguments are
+//! converted, null is refused, an unknown argument makes the result unknown, marks of arguments move to the result.
+
+mod conversion;
+mod format;
+pub(crate) mod json_text;
+mod numeric;
+mod regex;
+mod string;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use stack_core::{Marks, Type, Unknown, Value};
+
+use crate::evaluate::Scope;
+
+/// What a function may use besides its arguments.
+pub(crate) struct CallContext<'s> {
+    /// Where the call stands: files, time, provider functions.
+    pub(crate) scope: &'s dyn Scope,
+    /// How many template functions are being rendered around this call.
+    pub(crate) depth: usize,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FunctionError {
+    /// The argument at fault, if it is one.
+    pub(crate) argument: Option<usize>,
+    /// Lower case fragment.
+    pub(crate) message: String,
+}
+
+impl FunctionError {
+    /// The call as a whole.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { argument: None, message: message.into() }
+    }
+
+    /// One argument, counted from zero.
+    pub(crate) fn argument(index: usize, message: impl Into<String>) -> Self {
+        Self { argument: Some(index), message: message.into() }
+    }
+}
+
+impl From<String> for FunctionError {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+/// Result of a function.
+pub(crate) type Called = Result<Value, FunctionError>;
+
+/// One parameter.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) ty: Type,
+    null: bool,
+    unknown: bool,
+    marked: bool,
+    dynamic: bool,
+}
+
+impl Parameter {
+    /// A parameter of this type that takes neither null nor unknown values nor marks itself.
+    pub(crate) fn new(name: &'static str, ty: Type) -> Self {
+        Self { name, ty, null: false, unknown: false, marked: false, dynamic: false }
+    }
+
+    /// The function takes null.
+    pub(crate) fn nullable(mut self) -> Self {
+        self.null = true;
+        self
+    }
+
+    /// The function takes unknown values of known type.
+    pub(crate) fn unknown(mut self) -> Self {
+        self.unknown = true;
+        self
+    }
+
+    /// The function takes values whose type is unknown too; otherwise they make the result one.
+    pub(crate) fn dynamic(mut self) -> Self {
+        self.dynamic = true;
+        self
+    }
+
+    /// The function deals with the marks of the argument; otherwise they are taken off, inside as well.
+    pub(crate) fn marked(mut self) -> Self {
+        self.marked = true;
+        self
+    }
+}
+
+/// A parameter of type `string`.
+pub(crate) fn string(name: &'static str) -> Parameter {
+    Parameter::new(name, Type::String)
+}
+
+/// A parameter of type `number`.
+pub(crate) fn number(name: &'static str) -> Parameter {
+    Parameter::new(name, Type::Number)
+}
+
+/// A parameter of any type.
+pub(crate) fn any(name: &'static str) -> Parameter {
+    Parameter::new(name, Type::Dynamic)
+}
+
+/// The type of a result.
+pub(crate) enum Returns {
+    /// Always this.
+    Type(Type),
+    /// Depends on the arguments, which may be unknown.
+    Of(fn(&[Value]) -> Result<Type, FunctionError>),
+}
+
+/// The body of a function: arguments are converted and counted.
+pub(crate) type Body = fn(&CallContext<'_>, &[Value]) -> Called;
+
+/// A function.
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) variadic: Option<Parameter>,
+    returns: Returns,
+    not_null: bool,
+    call: Body,
+}
+
+impl Function {
+    /// A function whose result has this type and is never null.
+    pub(crate) fn new(name: &'static str, parameters: Vec<Parameter>, returns: Type, call: Body) -> Self {
+        Self { name, parameters, variadic: None, returns: Returns::Type(returns), not_null: true, call }
+    }
+
+    /// A function whose result has a type that depends on the arguments, and may be null.
+    pub(crate) fn generic(
+        name: &'static str,
+        parameters: Vec<Parameter>,
+        returns: fn(&[Value]) -> Result<Type, FunctionError>,
+        call: Body,
+    ) -> Self {
+        Self { name, parameters, variadic: None, returns: Returns::Of(returns), not_null: false, call }
+    }
+
+    /// Takes any number of further arguments.
+    pub(crate) fn variadic(mut self, parameter: Parameter) -> Self {
+        self.variadic = Some(parameter);
+        self
+    }
+
+    /// The result is never null.
+    pub(crate) fn not_null(mut self) -> Self {
+        self.not_null = true;
+        self
+    }
+
+    /// The result may be null.
+    pub(crate) fn maybe_null(mut self) -> Self {
+        self.not_null = false;
+        self
+    }
+
+    /// The parameter of an argument.
+    pub(crate) fn parameter(&self, index: usize) -> Option<&Parameter> {
+        self.parameters.get(index).or(self.variadic.as_ref())
+    }
+
+    /// Calls the function with converted arguments.
+    pub(crate) fn call(&self, context: &CallContext<'_>, mut arguments: Vec<Value>) -> Called {
+        let mut marks = Marks::NONE;
+        let mut unknown = false;
+        let mut dynamic = false;
+        for (i, argument) in arguments.iter_mut().enumerate() {
+            let Some(parameter) = self.parameter(i) else { continue };
+            if argument.is_null() && !parameter.null {
+                return Err(FunctionError::argument(i, "argument must not be null"));
+            }
+            if !parameter.marked {
+                let own = argument.marks_deep();
+                if !own.is_empty() {
+                    marks = marks.union(own);
+                    *argument = argument.unmark_deep();
+                }
+            }
+            if let Value::Unknown(u) = argument.unmarked() {
+                dynamic |= u.ty == Type::Dynamic && !parameter.dynamic;
+                unknown |= !parameter.unknown;
+                if parameter.marked && !parameter.unknown {
+                    marks = marks.union(argument.marks());
+                }
+            }
+        }
+        if dynamic {
+            return Ok(Value::unknown(Type::Dynamic).mark(marks));
+        }
+        if unknown {
+            let ty = match &self.returns {
+                Returns::Type(ty) => ty.clone(),
+                Returns::Of(returns) => returns(&arguments)?,
+            };
+            let mut result = Unknown::of(ty);
+            result.not_null = self.not_null && result.ty != Type::Dynamic;
+            return Ok(Value::Unknown(Box::new(result)).mark(marks));
+        }
+        Ok((self.call)(context, &arguments)?.mark(marks))
+    }
+}
+
+static REGISTRY: LazyLock<BTreeMap<&'static str, Function>> = LazyLock::new(|| {
+    let groups = [
+        conversion::functions(),
+        format::functions(),
+        numeric::functions(),
+        regex::functions(),
+        string::functions(),
+    ];
+    groups.into_iter().flatten().map(|f| (f.name, f)).collect()
+});
+
+/// The function of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Function> {
+    REGISTRY.get(name)
+}
+
+/// Functions whose arguments are not evaluated before the call.
+pub(crate) const LAZY: [&str; 3] = ["can", "try", "type"];
+
+/// The names of all functions, sorted.
+pub fn names() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = REGISTRY.keys().copied().chain(LAZY).collect();
+    names.sort_unstable();
+    names
+}
