@@ -53,6 +53,8 @@ def install(cloud):
         reservation = self.ec2_backend.reservations[made.pop()]
         for instance in reservation.instances:
             instance.client_token = token or ""
+            instance.disable_api_termination = parameters.get("DisableApiTermination") in (True, "true")
+            _set_performance(self.ec2_backend, instance, parameters.get("BlockDeviceMappings") or [])
         if token:
             cloud.tokens[key] = (fingerprint, reservation)
         return result
@@ -70,8 +72,30 @@ def install(cloud):
             cloud.launch(instance)
         return reservation
 
+    moto_modify_volume = EC2Backend.modify_volume
+
+    def modify_volume(self, volume_id, size=None, kind=None, iops=None, throughput=None, multi_attach=None):
+        volume = moto_modify_volume(self, volume_id, size, kind, iops, throughput, multi_attach)
+        if throughput:
+            volume.throughput = int(throughput)
+        return volume
+
+    EC2Backend.modify_volume = modify_volume
     EC2Response.run_instances = run_instances
     EC2Backend.run_instances = backend_run
+
+
+def _set_performance(backend, instance, mappings):
+    """moto drops these from a launch. Without them gp3 has its base performance."""
+    asked = {mapping.get("DeviceName"): mapping.get("Ebs") or {} for mapping in mappings}
+    for device, attached in instance.get_block_device_mapping:
+        volume = backend.get_volume(attached.volume_id)
+        wanted = asked.get(device, {})
+        if volume.volume_type == "gp3":
+            volume.iops = int(wanted.get("Iops") or 3000)
+            volume.throughput = int(wanted.get("Throughput") or 125)
+        elif wanted.get("Iops"):
+            volume.iops = int(wanted["Iops"])
 
 
 def _choose_subnet(backend, kwargs):

@@ -267,6 +267,25 @@ class Launching(Case):
         self.assertEqual([group["GroupId"] for group in found["SecurityGroups"]], [other])
         self.assertEqual([group["GroupId"] for group in found["NetworkInterfaces"][0]["Groups"]], [other])
 
+    def test_a_volume_has_the_performance_asked_for_or_the_base_one(self):
+        table = {(None, None): (3000, 125), (4000, 250): (4000, 250)}
+        for (iops, throughput), expected in table.items():
+            disk = {"VolumeType": "gp3", "VolumeSize": 60, "DeleteOnTermination": True}
+            disk.update({} if iops is None else {"Iops": iops, "Throughput": throughput})
+            made = self.run_one(BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": disk}])
+            of = [{"Name": "attachment.instance-id", "Values": [made["InstanceId"]]}]
+            volume = self.ec2.describe_volumes(Filters=of)["Volumes"][0]
+            self.assertEqual((volume["Iops"], volume["Throughput"]), expected)
+        self.ec2.modify_volume(VolumeId=volume["VolumeId"], Throughput=300)
+        self.assertEqual(self.ec2.describe_volumes(Filters=of)["Volumes"][0]["Throughput"], 300)
+
+    def test_a_protected_instance_is_not_terminated(self):
+        instance_id = self.run_one(DisableApiTermination=True)["InstanceId"]
+        with self.refused("OperationNotPermitted"):
+            self.ec2.terminate_instances(InstanceIds=[instance_id])
+        self.ec2.modify_instance_attribute(InstanceId=instance_id, DisableApiTermination={"Value": False})
+        self.terminate(instance_id)
+
     def test_user_data_has_a_limit(self):
         self.run_one(UserData="x" * 16384)
         with self.refused("InvalidParameterValue"):
