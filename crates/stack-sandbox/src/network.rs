@@ -61,7 +61,7 @@ impl Part for Network {
         if let Some(other) = occupied().await? {
             anyhow::bail!(
                 "the addresses {GATEWAY}/{PREFIX_LENGTH} are in use on this machine (route `{other}`): remove that \
-                 route, or run the sandbox in a network namespace of its own (`unshare --net`)"
+                 route, or use a machine that has none into 172.31.0.0/16"
             );
         }
         if !bridge_exists() {
@@ -101,7 +101,7 @@ impl Part for Network {
         match occupied().await {
             Ok(Some(other)) => PartStatus::unable(
                 format!("172.31.0.0/16 is in use on this machine: route `{other}`"),
-                "remove the route, or run in a network namespace of its own (`unshare --net`)",
+                "remove the route, or use a machine that has none into 172.31.0.0/16",
             ),
             Err(error) => PartStatus::unable(format!("{error:#}"), "install iproute2"),
             Ok(None) if bridge_exists() => {
@@ -114,7 +114,11 @@ impl Part for Network {
 
 /// Whether the bridge is there.
 pub(crate) fn bridge_exists() -> bool {
-    std::path::Path::new("/sys/class/net").join(BRIDGE).exists()
+    // Unlike /sys/class/net this is always of the network namespace that the process is in.
+    let links = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    links
+        .lines()
+        .any(|line| line.trim_start().starts_with(&format!("{BRIDGE}:")))
 }
 
 /// Whether this process may make network namespaces, bridges and mounts.

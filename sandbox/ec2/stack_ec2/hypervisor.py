@@ -3,6 +3,7 @@
 import pathlib
 import queue
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -198,8 +199,9 @@ def clean(folder):
         system.kill_control_group(group)
     for namespace in pathlib.Path("/run/netns").glob(NAMESPACE_PREFIX + "*"):
         system.attempt("ip", "netns", "delete", namespace.name)
-    for link in pathlib.Path("/sys/class/net").glob(LINK_PREFIX + "*"):
-        system.attempt("ip", "link", "delete", link.name)
+    for _, link in socket.if_nameindex():
+        if link.startswith(LINK_PREFIX):
+            system.attempt("ip", "link", "delete", link)
     for left in folder.glob("*"):
         release_nspawn(left.name, left / "root")
         system.unmount(left / "root")
