@@ -208,6 +208,45 @@ impl Kube {
         kind: &str,
         selection: &Selection<'_>,
     ) -> Result<Vec<Json>, KubeError> {
+        let mut objects = self
+            .pages(api_version, kind, selection, |request, params| {
+                request.list(params)
+            })
+            .await?;
+        for object in &mut objects {
+            // Members of a list carry neither.
+            object["apiVersion"] = api_version.into();
+            object["kind"] = kind.into();
+        }
+        Ok(objects)
+    }
+
+    /// The same, only with names, labels and annotations.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses.
+    pub async fn list_metadata(
+        &self,
+        api_version: &str,
+        kind: &str,
+        selection: &Selection<'_>,
+    ) -> Result<Vec<Json>, KubeError> {
+        self.pages(api_version, kind, selection, |request, params| {
+            request.list_metadata(params)
+        })
+        .await
+    }
+
+    async fn pages(
+        &self,
+        api_version: &str,
+        kind: &str,
+        selection: &Selection<'_>,
+        make: impl Fn(
+            &kube::core::Request,
+            &ListParams,
+        ) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Vec<Json>, KubeError> {
         let Some(found) = self.find_kind(api_version, kind).await? else {
             return Ok(Vec::new());
         };
@@ -216,7 +255,7 @@ impl Kube {
         params.label_selector = selection.labels.map(str::to_owned);
         let mut objects = Vec::new();
         loop {
-            let mut page = self.send(request.list(&params).map_err(build)?).await?;
+            let mut page = self.send(make(&request, &params).map_err(build)?).await?;
             let next = page
                 .pointer("/metadata/continue")
                 .and_then(Json::as_str)
@@ -226,15 +265,9 @@ impl Kube {
                 objects.append(items);
             }
             if params.continue_token.is_none() {
-                break;
+                return Ok(objects);
             }
         }
-        for object in &mut objects {
-            // Members of a list carry neither.
-            object["apiVersion"] = api_version.into();
-            object["kind"] = kind.into();
-        }
-        Ok(objects)
     }
 
     /// Applies a manifest on the server, under a field manager's name.
