@@ -127,6 +127,8 @@ pub struct Variable {
     pub span: Span,
     /// What values are accepted; any, where the block gives no `type`.
     pub constraint: TypeConstraint,
+    /// A text from outside is the value itself: the type is primitive, or there is none. Else it is an expression.
+    pub takes_text: bool,
     /// The default, already converted to the constraint.
     pub default: Option<Value>,
     /// Text for people.
@@ -408,6 +410,8 @@ pub struct Removed {
 pub struct Import {
     /// The resource, without its instance key, and relative to the module the block stands in.
     pub to: ResourceAddress,
+    /// Place of the address.
+    pub to_span: Span,
     /// The instance key, which may use `each`.
     pub key: Option<Expr>,
     /// Identity of the object.

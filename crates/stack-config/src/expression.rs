@@ -205,6 +205,14 @@ impl Expr {
         diagnostics
     }
 
+    /// The mistake of a text that is no expression.
+    pub(crate) fn syntax_error(&self) -> Option<&Diagnostic> {
+        match &self.0.node.kind {
+            Kind::Invalid(diagnostic) => Some(diagnostic),
+            _ => None,
+        }
+    }
+
     /// The expression as a chain of literal steps, if it is one.
     pub fn traversal(&self) -> Option<Traversal> {
         let Kind::Traversal { free, steps } = &self.0.node.kind else { return None };

@@ -3,12 +3,18 @@
 //! A function declares its parameters; what they do not take on themselves happens before the call: arguments are
 //! converted, null is refused, an unknown argument makes the result unknown, marks of arguments move to the result.
 
+mod cidr;
+mod collection;
 mod conversion;
+mod date;
+mod encoding;
+mod filesystem;
 mod format;
-pub(crate) mod json_text;
+mod hash;
 mod numeric;
 mod regex;
 mod string;
+pub(crate) mod json_text;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -95,6 +101,11 @@ impl Parameter {
         self.marked = true;
         self
     }
+}
+
+/// The text of an argument.
+pub(crate) fn text(value: &Value) -> Result<&str, FunctionError> {
+    value.as_str().ok_or_else(|| FunctionError::new("a string is required"))
 }
 
 /// A parameter of type `string`.
@@ -189,6 +200,8 @@ impl Function {
                     *argument = argument.unmark_deep();
                 }
             }
+            // A null without a type may stand for a value of any type, so it decides as little as an unknown one.
+            dynamic |= matches!(argument.unmarked(), Value::Null(Type::Dynamic)) && !parameter.dynamic;
             if let Value::Unknown(u) = argument.unmarked() {
                 dynamic |= u.ty == Type::Dynamic && !parameter.dynamic;
                 unknown |= !parameter.unknown;
@@ -215,8 +228,14 @@ impl Function {
 
 static REGISTRY: LazyLock<BTreeMap<&'static str, Function>> = LazyLock::new(|| {
     let groups = [
+        cidr::functions(),
+        collection::functions(),
         conversion::functions(),
+        date::functions(),
+        encoding::functions(),
+        filesystem::functions(),
         format::functions(),
+        hash::functions(),
         numeric::functions(),
         regex::functions(),
         string::functions(),

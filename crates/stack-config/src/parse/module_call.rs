@@ -1,0 +1,188 @@
+//! `module` blocks, before the modules they call are loaded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hcl_edit::expr::{Expression, ObjectKey};
+use hcl_edit::structure::{Block, Body as SyntaxBody, Structure};
+use stack_core::{Diagnostic, Span, Type};
+
+use super::read::{self, Part, Reader};
+use super::{Folder, unique};
+use crate::configuration::{Argument, ModuleCall, ProviderName, ProviderRef};
+use crate::expression::Expr;
+use crate::reference::Reference;
+
+const META_ARGUMENTS: &[&str] = &["count", "depends_on", "for_each", "providers", "source", "version"];
+
+/// A `module` block.
+pub(crate) struct PendingCall {
+    pub(crate) name: Arc<str>,
+    pub(crate) span: Span,
+    pub(crate) source: String,
+    pub(crate) source_span: Span,
+    arguments: BTreeMap<Arc<str>, Argument>,
+    count: Option<Expr>,
+    for_each: Option<Expr>,
+    providers: BTreeMap<ProviderName, ProviderRef>,
+    depends_on: Vec<Reference>,
+}
+
+impl PendingCall {
+    /// The call with the module it calls.
+    pub(crate) fn with(self, module: crate::configuration::Module) -> ModuleCall {
+        ModuleCall {
+            name: self.name,
+            span: self.span,
+            source: self.source,
+            module,
+            arguments: self.arguments,
+            count: self.count,
+            for_each: self.for_each,
+            providers: self.providers,
+            depends_on: self.depends_on,
+        }
+    }
+}
+
+impl Folder {
+    pub(super) fn call(&mut self, reader: &mut Reader<'_>, block: &Block) {
+        let Some(labels) = reader.labels(block, &["name"]) else { return };
+        let [(name, _)] = labels.as_slice() else { return };
+        let span = reader.header(block);
+        let body = &block.body;
+        let count = body.get_attribute("count");
+        let for_each = body.get_attribute("for_each");
+        reader.one_iteration(count, for_each);
+        let mut arguments = BTreeMap::new();
+        for structure in body {
+            match structure {
+                Structure::Block(inner) => {
+                    let place = reader.span(&inner.ident);
+                    reader.error(read::unsupported_block(inner.ident.as_str(), place, &[], META_ARGUMENTS));
+                }
+                Structure::Attribute(attribute) if META_ARGUMENTS.contains(&attribute.key.as_str()) => {}
+                Structure::Attribute(attribute) => {
+                    let argument =
+                        Argument { expr: reader.expr(&attribute.value), name_span: reader.span(&attribute.key) };
+                    arguments.insert(Arc::from(attribute.key.as_str()), argument);
+                }
+            }
+        }
+        if let Some(attribute) = body.get_attribute("version") {
+            let place = reader.span(&attribute.key);
+            reader.error(
+                read::unsupported_argument("version", place, &[], &[])
+                    .hint("modules are local folders, which have no versions"),
+            );
+        }
+        let source = reader.source(body, span);
+        let providers = reader.providers_argument(body);
+        let depends_on = reader.depends_on(body);
+        let earlier = self.calls.iter().find(|c| c.name == *name).map(|c| c.span);
+        let free = unique(reader, "module call", "Module calls", name, span, earlier);
+        let Some((source, source_span)) = source else { return };
+        if free {
+            self.calls.push(PendingCall {
+                name: name.clone(),
+                span,
+                source,
+                source_span,
+                arguments,
+                count: count.map(|a| reader.expr(&a.value)),
+                for_each: for_each.map(|a| reader.expr(&a.value)),
+                providers,
+                depends_on,
+            });
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// `source`: a constant path of a folder.
+    fn source(&mut self, body: &SyntaxBody, owner: Span) -> Option<(String, Span)> {
+        let attribute = self.required(body, "source", owner)?;
+        let span = self.span(&attribute.value);
+        let source = self.constant_of(attribute, &Type::String)?.as_str()?.to_owned();
+        let local = source == "." || source == ".." || source.starts_with("./") || source.starts_with("../");
+        if !local {
+            self.error(
+                Diagnostic::error(
+                    "STK0116",
+                    "Unsupported module source",
+                    format!("Modules are local folders, and \"{source}\" does not start with ./ or ../ as their paths do."),
+                )
+                .at(span)
+                .hint("copy the module into the repository and name its folder, such as ./modules/name"),
+            );
+            return None;
+        }
+        Some((source, span))
+    }
+
+    /// `providers = { aws = aws.west }`
+    fn providers_argument(&mut self, body: &SyntaxBody) -> BTreeMap<ProviderName, ProviderRef> {
+        let Some(attribute) = body.get_attribute("providers") else { return BTreeMap::new() };
+        let Expression::Object(object) = &attribute.value else {
+            let span = self.span(&attribute.value);
+            self.error(
+                Diagnostic::error(
+                    "STK0113",
+                    "Invalid providers argument",
+                    "The argument takes an object: names inside the module on the left, configurations of this module on the right.",
+                )
+                .at(span),
+            );
+            return BTreeMap::new();
+        };
+        let mut out: BTreeMap<ProviderName, ProviderRef> = BTreeMap::new();
+        for (key, value) in object {
+            let Some((name, span)) = self.provider_key(key) else { continue };
+            let Some(passed) = self.provider_reference(value.expr()) else { continue };
+            if let Some(earlier) = out.get(&name) {
+                let error = Diagnostic::error(
+                    "STK0108",
+                    "Duplicate provider address",
+                    "A provider configuration of the module is passed twice.",
+                );
+                let error = error.at(span).label(earlier.span, "first passed here");
+                self.error(error);
+                continue;
+            }
+            if passed.name != name.0 {
+                let error = Diagnostic::error(
+                    "STK0113",
+                    "Mismatched provider",
+                    format!("The module's \"{}\" cannot be a configuration of provider \"{}\".", name.0, passed.name),
+                );
+                self.error(error.at(passed.span));
+                continue;
+            }
+            out.insert(name, passed);
+        }
+        out
+    }
+
+    fn provider_key(&mut self, key: &ObjectKey) -> Option<(ProviderName, Span)> {
+        let span = self.span(key);
+        let parts = match key {
+            ObjectKey::Ident(name) => Some(vec![Part::Name(Arc::from(name.as_str()))]),
+            ObjectKey::Expression(expr) => self.traversal(expr),
+        };
+        match parts.as_deref() {
+            Some([Part::Name(name)]) => Some(((name.clone(), None), span)),
+            Some([Part::Name(name), Part::Name(alias)]) => Some(((name.clone(), Some(alias.clone())), span)),
+            _ => {
+                self.error(
+                    Diagnostic::error(
+                        "STK0113",
+                        "Invalid provider configuration reference",
+                        "A provider configuration is named by its provider, or by provider and alias with a dot between them.",
+                    )
+                    .at(span),
+                );
+                None
+            }
+        }
+    }
+}

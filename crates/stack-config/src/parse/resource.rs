@@ -1,0 +1,231 @@
+//! `resource` and `data` blocks.
+
+use std::sync::Arc;
+
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::{Block, Body as SyntaxBody};
+use stack_core::{Diagnostic, Mode, Path, Span, Step};
+
+use super::read::{self, Label, Part, Reader};
+use super::{Folder, unique};
+use crate::body::Body;
+use crate::configuration::{IgnoreChanges, Lifecycle, ProviderRef, Resource, ResourceKey};
+
+/// Arguments that every resource has.
+pub(crate) const META_ARGUMENTS: &[&str] = &["count", "depends_on", "for_each", "provider"];
+/// Blocks that every resource has.
+pub(crate) const META_BLOCKS: &[&str] = &["lifecycle"];
+
+const LIFECYCLE_ARGUMENTS: &[&str] =
+    &["create_before_destroy", "destroy", "ignore_changes", "prevent_destroy", "replace_triggered_by"];
+
+impl Folder {
+    /// A `resource` or `data` block, the latter perhaps inside a check.
+    pub(super) fn resource(&mut self, reader: &mut Reader<'_>, block: &Block, check: Option<&Arc<str>>) {
+        let Some(labels) = reader.labels(block, &["type", "name"]) else { return };
+        let [ty, name] = labels.as_slice() else { return };
+        let mode = if block.ident.as_str() == "data" { Mode::Data } else { Mode::Managed };
+        let key = ResourceKey { mode, ty: ty.0.clone(), name: name.0.clone() };
+        let span = reader.header(block);
+        let body = &block.body;
+        for kind in ["provisioner", "connection"] {
+            for inner in body.get_blocks(kind) {
+                let place = reader.header(inner);
+                reader.error(
+                    read::unsupported_block(kind, place, &[], &[])
+                        .hint("files, packages, services and commands on a host are resources: host_file, host_package, host_service, host_command"),
+                );
+            }
+        }
+        let count = body.get_attribute("count");
+        let for_each = body.get_attribute("for_each");
+        reader.one_iteration(count, for_each);
+        if check.is_some() && (count.is_some() || for_each.is_some()) {
+            reader.error(
+                Diagnostic::error(
+                    "STK0112",
+                    "Invalid data source in check",
+                    "A data source inside a check block cannot use count or for_each.",
+                )
+                .at(span),
+            );
+        }
+        let resource = Resource {
+            provider: reader.provider_argument(body).unwrap_or_else(|| default_provider(&ty.0, span)),
+            count: count.map(|a| reader.expr(&a.value)),
+            for_each: for_each.map(|a| reader.expr(&a.value)),
+            depends_on: reader.depends_on(body),
+            lifecycle: reader.lifecycle(body, mode),
+            body: Body::read(reader, body, META_ARGUMENTS, &["connection", "lifecycle", "provisioner"]),
+            check: check.cloned(),
+            key: key.clone(),
+            span,
+        };
+        let earlier = self.module.resources.get(&key).map(|r| r.span);
+        let what = match mode {
+            Mode::Managed => format!("resource \"{}\" configuration", ty.0),
+            Mode::Data => format!("data \"{}\" configuration", ty.0),
+        };
+        if unique(reader, &what, "Names of resources of one type", &name.0, span, earlier) {
+            self.module.resources.insert(key, resource);
+        }
+    }
+}
+
+/// The provider that a resource type belongs to: its name up to the first underscore.
+pub(crate) fn default_provider(ty: &str, span: Span) -> ProviderRef {
+    let name = ty.split('_').next().unwrap_or(ty);
+    ProviderRef { name: Arc::from(name), alias: None, span }
+}
+
+impl Reader<'_> {
+    /// `count` and `for_each` exclude each other.
+    pub(crate) fn one_iteration(
+        &mut self,
+        count: Option<&hcl_edit::structure::Attribute>,
+        for_each: Option<&hcl_edit::structure::Attribute>,
+    ) {
+        if let (Some(count), Some(for_each)) = (count, for_each) {
+            let (count, for_each) = (self.span(&count.key), self.span(&for_each.key));
+            self.error(
+                Diagnostic::error(
+                    "STK0112",
+                    "Invalid combination of \"count\" and \"for_each\"",
+                    "The \"count\" and \"for_each\" meta-arguments are mutually-exclusive, only one should be used to be explicit about the number of resources to be created.",
+                )
+                .at(for_each)
+                .label(count, "count is set here"),
+            );
+        }
+    }
+
+    /// The `provider` argument.
+    pub(crate) fn provider_argument(&mut self, body: &SyntaxBody) -> Option<ProviderRef> {
+        let attribute = body.get_attribute("provider")?;
+        self.provider_reference(&attribute.value)
+    }
+
+    /// `aws` or `aws.alias`
+    pub(crate) fn provider_reference(&mut self, expr: &Expression) -> Option<ProviderRef> {
+        let span = self.span(expr);
+        let parts = self.traversal(expr).unwrap_or_default();
+        let (name, alias) = match parts.as_slice() {
+            [Part::Name(name)] => (name.clone(), None),
+            [Part::Name(name), Part::Name(alias)] => (name.clone(), Some(alias.clone())),
+            _ => {
+                let mut error = Diagnostic::error(
+                    "STK0113",
+                    "Invalid provider configuration reference",
+                    "A provider configuration is named by its provider, or by provider and alias with a dot between them.",
+                )
+                .at(span);
+                if expr.is_str() {
+                    error = error.hint("write the reference without quotes");
+                }
+                self.error(error);
+                return None;
+            }
+        };
+        Some(ProviderRef { name, alias, span })
+    }
+
+    fn lifecycle(&mut self, body: &SyntaxBody, mode: Mode) -> Lifecycle {
+        let Some(block) = self.single(body, "lifecycle") else { return Lifecycle::default() };
+        let _: Option<Vec<Label>> = self.labels(block, &[]);
+        let inner = &block.body;
+        let conditions = ["precondition", "postcondition"];
+        if mode == Mode::Data {
+            for attribute in inner.attributes() {
+                let name = attribute.key.as_str();
+                let span = self.span(&attribute.key);
+                let error = if LIFECYCLE_ARGUMENTS.contains(&name) {
+                    Diagnostic::error(
+                        "STK0105",
+                        "Invalid data resource lifecycle argument",
+                        format!("The lifecycle argument \"{name}\" is defined only for managed resources (\"resource\" blocks), and is not valid for data resources."),
+                    )
+                    .at(span)
+                } else {
+                    read::unsupported_argument(name, span, &[], &conditions)
+                };
+                self.error(error);
+            }
+            self.expect_only(inner, LIFECYCLE_ARGUMENTS, &conditions);
+        } else {
+            self.expect_only(inner, LIFECYCLE_ARGUMENTS, &conditions);
+        }
+        if mode == Mode::Data {
+            return Lifecycle {
+                preconditions: self.conditions(inner, "precondition"),
+                postconditions: self.conditions(inner, "postcondition"),
+                ..Lifecycle::default()
+            };
+        }
+        Lifecycle {
+            create_before_destroy: self.flag(inner, "create_before_destroy"),
+            prevent_destroy: self.flag(inner, "prevent_destroy").unwrap_or(false),
+            prevent_destroy_span: inner.get_attribute("prevent_destroy").map(|a| self.span(a)),
+            ignore_changes: self.ignore_changes(inner),
+            replace_triggered_by: self.replace_triggered_by(inner),
+            destroy: self.flag(inner, "destroy").unwrap_or(true),
+            preconditions: self.conditions(inner, "precondition"),
+            postconditions: self.conditions(inner, "postcondition"),
+        }
+    }
+
+    fn ignore_changes(&mut self, body: &SyntaxBody) -> IgnoreChanges {
+        let Some(attribute) = body.get_attribute("ignore_changes") else { return IgnoreChanges::default() };
+        if let Expression::Variable(word) = &attribute.value
+            && word.as_str() == "all"
+        {
+            return IgnoreChanges::All;
+        }
+        let mut paths = Vec::new();
+        for member in self.sequence(attribute) {
+            let span = self.span(member);
+            match self.traversal(member).and_then(|parts| path_of(&parts)) {
+                Some(path) => paths.push((path, span)),
+                None => self.error(
+                    Diagnostic::error(
+                        "STK0111",
+                        "Invalid ignore_changes expression",
+                        "Arguments are named relative to the resource, such as tags or tags[\"Name\"]; the whole object is ignored by the keyword all, without brackets.",
+                    )
+                    .at(span),
+                ),
+            }
+        }
+        IgnoreChanges::Paths(paths)
+    }
+
+    fn replace_triggered_by(&mut self, body: &SyntaxBody) -> Vec<crate::expression::Expr> {
+        let Some(attribute) = body.get_attribute("replace_triggered_by") else { return Vec::new() };
+        let mut out = Vec::new();
+        for member in self.sequence(attribute) {
+            let span = self.span(member);
+            if self.traversal(member).is_none() {
+                self.error(
+                    Diagnostic::error(
+                        "STK0111",
+                        "Invalid replace_triggered_by expression",
+                        "A reference to a resource, one of its instances or one of its attributes is required here.",
+                    )
+                    .at(span),
+                );
+                continue;
+            }
+            out.push(self.expr(member));
+        }
+        out
+    }
+}
+
+/// The path of `tags["Name"]`.
+fn path_of(parts: &[Part]) -> Option<Path> {
+    let steps = parts.iter().map(|part| match part {
+        Part::Name(name) | Part::Key(name) => Some(Step::Attribute(name.clone())),
+        Part::Index(index) => usize::try_from(*index).ok().map(Step::Index),
+        Part::Computed(_) => None,
+    });
+    steps.collect::<Option<Vec<_>>>().map(Path)
+}
