@@ -134,6 +134,12 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    /// Adds a way out to every one of them.
+    #[must_use]
+    pub fn hint(self, hint: &str) -> Self {
+        Self(self.0.into_iter().map(|d| d.hint(hint)).collect())
+    }
+
     /// Keeps the value of a result and takes its diagnostics into this list.
     pub fn absorb<T>(&mut self, result: Result<T, Diagnostics>) -> Option<T> {
         match result {
@@ -149,6 +155,12 @@ impl Diagnostics {
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Self {
         Self(vec![diagnostic])
+    }
+}
+
+impl From<Vec<Diagnostic>> for Diagnostics {
+    fn from(diagnostics: Vec<Diagnostic>) -> Self {
+        Self(diagnostics)
     }
 }
 

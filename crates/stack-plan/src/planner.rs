@@ -1,0 +1,460 @@
+//! The walk over a configuration that makes the plan.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use stack_config::configuration::{Resource, ResourceKey};
+use stack_core::{Diagnostic, Diagnostics, Mode as ResourceMode, ModulePath, ProviderAddress, ResourceAddress, Value};
+use stack_state::{DeposedKey, Instance, Object};
+
+use crate::container::Containers;
+use crate::dependencies::{Dependencies, Item, Node, without_keys};
+use crate::expansion::Repetition;
+use crate::moves::Moves;
+use crate::plan::{Basis, Mode, Plan, PlanInput};
+use crate::request::{Answer, Answers, Request};
+use crate::{Action, Change, Drift, Evaluator, checks, destroy, instance, moves, operations, orphans, outputs};
+
+/// What a step of planning came to.
+#[derive(Debug)]
+pub enum Step {
+    /// These facts are needed; answer them all and step again.
+    Ask(Vec<Request>),
+    /// The plan.
+    Done(Box<Plan>),
+    /// There is no plan, for these reasons.
+    Failed(Diagnostics),
+}
+
+/// Plans in rounds.
+pub struct Planner<'a> {
+    input: PlanInput<'a>,
+    dependencies: Dependencies,
+    moves: Moves,
+}
+
+impl<'a> Planner<'a> {
+    /// A planner for one input.
+    ///
+    /// # Errors
+    /// The configuration has a cycle.
+    pub fn new(input: PlanInput<'a>) -> Result<Self, Diagnostics> {
+        let dependencies = Dependencies::of(input.configuration)?;
+        let moves = moves::apply(input.configuration, input.state);
+        Ok(Self { input, dependencies, moves })
+    }
+
+    /// Plans as far as the answers go.
+    pub fn step(&self, answers: &Answers) -> Step {
+        let mut walk = Walk::new(self.input, &self.dependencies, &self.moves, answers);
+        match self.input.options.mode {
+            Mode::Destroy => destroy::walk(&mut walk),
+            Mode::Normal | Mode::RefreshOnly => walk.nodes(),
+        }
+        walk.finish()
+    }
+}
+
+/// One round.
+pub(crate) struct Walk<'w, 'a> {
+    pub(crate) input: PlanInput<'a>,
+    pub(crate) dependencies: &'w Dependencies,
+    pub(crate) moves: &'w Moves,
+    pub(crate) evaluator: Evaluator<'a>,
+    answers: &'w Answers,
+    reads: HashMap<(&'w ResourceAddress, Option<&'w DeposedKey>), &'w Answer>,
+    pub(crate) requests: BTreeSet<Request>,
+    blocked: BTreeSet<usize>,
+    pub(crate) containers: Containers,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) drift: Vec<Drift>,
+    pub(crate) refreshed: Vec<(ResourceAddress, Option<DeposedKey>, Option<Value>)>,
+    /// Instances that are configured.
+    pub(crate) wanted: BTreeSet<ResourceAddress>,
+    /// Resource nodes with a change that is not done yet.
+    pub(crate) pending: BTreeSet<usize>,
+    pub(crate) known: BTreeMap<ResourceAddress, Value>,
+    pub(crate) providers: BTreeMap<ProviderAddress, Value>,
+    pub(crate) failed_data: BTreeMap<ResourceAddress, String>,
+    pub(crate) warnings: Diagnostics,
+    pub(crate) included: Option<BTreeSet<usize>>,
+    pub(crate) left_out: BTreeSet<ResourceAddress>,
+    pub(crate) create_first: BTreeSet<usize>,
+}
+
+/// What became of one resource instance in this round.
+pub(crate) enum Outcome {
+    /// It is planned.
+    Planned,
+    /// Facts are missing; what depends on it cannot be planned yet.
+    Blocked,
+}
+
+impl<'w, 'a> Walk<'w, 'a> {
+    fn new(input: PlanInput<'a>, dependencies: &'w Dependencies, moves: &'w Moves, answers: &'w Answers) -> Self {
+        let reads = answers
+            .iter()
+            .filter_map(|(request, answer)| match request {
+                Request::Read { address, deposed, .. } => Some(((address, deposed.as_ref()), answer)),
+                _ => None,
+            })
+            .collect();
+        Self {
+            input,
+            dependencies,
+            moves,
+            evaluator: Evaluator::new(input, false),
+            answers,
+            reads,
+            requests: BTreeSet::new(),
+            blocked: BTreeSet::new(),
+            containers: Containers::of(&moves.instances),
+            changes: Vec::new(),
+            drift: Vec::new(),
+            refreshed: Vec::new(),
+            wanted: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            known: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            failed_data: BTreeMap::new(),
+            warnings: moves.warnings.clone(),
+            included: included(&input, dependencies),
+            left_out: BTreeSet::new(),
+            create_first: create_first(&input, dependencies),
+        }
+    }
+
+    /// Plans every node of the configuration in order, then what is not configured any more.
+    fn nodes(&mut self) {
+        for &number in &self.dependencies.order {
+            if self.dependencies.graph.dependencies(number).iter().any(|on| self.blocked.contains(on)) {
+                self.blocked.insert(number);
+                continue;
+            }
+            let node = &self.dependencies.nodes[number];
+            let blocked = match &node.item {
+                Item::Resource(key) => self.resource(number, node, key),
+                Item::Variable(name) => {
+                    for path in self.evaluator.module_instances(&node.module) {
+                        self.evaluator.validate_variable(&path, name);
+                    }
+                    false
+                }
+                Item::Local(name) => {
+                    for path in self.evaluator.module_instances(&node.module) {
+                        let _ = self.evaluator.local(&path, name);
+                    }
+                    false
+                }
+                Item::Output(name) => {
+                    for path in self.evaluator.module_instances(&node.module) {
+                        let _ = self.evaluator.output(&path, name);
+                    }
+                    false
+                }
+                Item::Provider((name, alias)) => {
+                    for module in self.evaluator.module_instances(&node.module) {
+                        let address = ProviderAddress { module, name: name.clone(), alias: alias.clone() };
+                        self.provider_arguments(&address);
+                    }
+                    false
+                }
+                Item::Call(name) => {
+                    for path in self.evaluator.module_instances(&node.module) {
+                        let _ = self.evaluator.call_expansion(&path, name);
+                    }
+                    false
+                }
+                Item::Check(_) => false,
+            };
+            if blocked {
+                self.blocked.insert(number);
+            }
+        }
+        let nothing_blocked = self.blocked.is_empty();
+        orphans::plan(self, nothing_blocked);
+        self.read_ahead();
+    }
+
+    /// Plans the instances of one resource. Returns whether facts are missing.
+    fn resource(&mut self, number: usize, node: &Node, key: &ResourceKey) -> bool {
+        let configuration = self.input.configuration;
+        let Some(module) = configuration.module(node.module.iter().map(AsRef::as_ref)) else { return false };
+        let Some(resource) = module.resources.get(key) else { return false };
+        let skip = self.included.as_ref().is_some_and(|included| !included.contains(&number));
+        let mut blocked = false;
+        for path in self.evaluator.module_instances(&node.module) {
+            let expansion = match self.evaluator.expand(&path, resource.count.as_ref(), resource.for_each.as_ref()) {
+                Ok(expansion) => expansion,
+                Err(diagnostics) => {
+                    if !skip {
+                        self.evaluator.report(diagnostics);
+                    }
+                    continue;
+                }
+            };
+            self.evaluator.set_expansion(&path, key, expansion.clone());
+            for repetition in expansion.repetitions() {
+                let address = key.address(path.clone()).instance(repetition.key.clone());
+                self.wanted.insert(address.clone());
+                if skip {
+                    self.leave_out(&address);
+                    continue;
+                }
+                blocked |= self.one(number, resource, &address, repetition);
+            }
+        }
+        blocked
+    }
+
+    fn one(&mut self, number: usize, resource: &Resource, address: &ResourceAddress, repetition: Repetition) -> bool {
+        let outcome = match address.mode {
+            ResourceMode::Managed => instance::managed(self, number, resource, address, repetition),
+            ResourceMode::Data => instance::data(self, number, resource, address, repetition),
+        };
+        match outcome {
+            Ok(Outcome::Planned) => false,
+            Ok(Outcome::Blocked) => true,
+            Err(diagnostics) => {
+                let of_instance = |d: Diagnostic| if d.address.is_some() { d } else { d.address(address.clone()) };
+                let diagnostics: Vec<Diagnostic> = diagnostics.into_iter().map(of_instance).collect();
+                self.evaluator.report(diagnostics.into());
+                false
+            }
+        }
+    }
+
+    /// Keeps an instance as it is recorded.
+    fn leave_out(&mut self, address: &ResourceAddress) {
+        self.left_out.insert(address.clone());
+        if let Some(object) = self.current(address) {
+            let value = object.attributes.clone();
+            self.known.insert(address.clone(), value.clone());
+            self.evaluator.set_object(address, value);
+        }
+    }
+
+    /// The recorded object at an address after all moves.
+    pub(crate) fn current(&self, address: &ResourceAddress) -> Option<&'w Object> {
+        self.moves.instances.get(address)?.current.as_ref()
+    }
+
+    /// The arguments of a provider configuration as far as known, remembered for the plan.
+    pub(crate) fn provider_arguments(&mut self, address: &ProviderAddress) -> Option<Value> {
+        if let Some(known) = self.providers.get(address) {
+            return Some(known.clone());
+        }
+        let Some(schema) = self.input.catalog.provider(&address.name) else {
+            let detail = format!("There is no provider \"{}\".", address.name);
+            self.evaluator.report(Diagnostic::error("STK0313", "Unknown provider", detail).into());
+            return None;
+        };
+        let arguments = self.evaluator.provider_arguments(address, schema).ok()?;
+        self.providers.insert(address.clone(), arguments.clone());
+        Some(arguments)
+    }
+
+    /// The arguments to reach an object that was made before: as configured if that is known, else as recorded.
+    pub(crate) fn reach(&mut self, provider: &ProviderAddress) -> Option<Value> {
+        let configured = self.input.configuration.module_at(&provider.module).is_some();
+        if configured
+            && let Some(arguments) = self.provider_arguments(provider)
+            && arguments.is_wholly_known()
+        {
+            return Some(arguments);
+        }
+        self.input.state.providers.get(provider).cloned()
+    }
+
+    /// The answer to the read of an object, asked for under the address it has in the state.
+    pub(crate) fn read(&self, address: &ResourceAddress, deposed: Option<&DeposedKey>) -> Option<&'w Answer> {
+        let recorded = self.moves.previous.get(address).unwrap_or(address);
+        self.reads.get(&(recorded, deposed)).copied()
+    }
+
+    /// The answer to a request, or the request is put on the list.
+    pub(crate) fn ask(&mut self, request: Request) -> Option<&'w Answer> {
+        let answer = self.answers.get(&request);
+        if answer.is_none() {
+            self.requests.insert(request);
+        }
+        answer
+    }
+
+    /// Whether an object of this type is read at all.
+    pub(crate) fn is_read(&self, address: &ResourceAddress) -> bool {
+        self.input.options.refresh && self.input.catalog.resource(&address.ty).is_some_and(|ty| !ty.is_local())
+    }
+
+    /// Asks for every object whose read is still missing and can be made now: those in no container at once, the others
+    /// when it is certain that their container stays.
+    pub(crate) fn read_ahead(&mut self) {
+        let instances: Vec<(&'w ResourceAddress, &'w Instance)> = self.moves.instances.iter().collect();
+        for (address, instance) in instances {
+            let current = instance.current.iter().map(|o| (None, o));
+            for (deposed, object) in current.chain(instance.deposed.iter().map(|(k, o)| (Some(k), o))) {
+                if !self.is_read(address) || self.read(address, deposed).is_some() || !self.is_included(address) {
+                    continue;
+                }
+                let container_stays = match self.containers.container(object) {
+                    None => true,
+                    Some(container) => {
+                        !self.containers.ends(object)
+                            && (self.read(container, None).is_some() || !self.is_read(container))
+                            && !self.is_blocked(container)
+                    }
+                };
+                if container_stays {
+                    self.ask_read(address, deposed, object);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn ask_read(&mut self, address: &ResourceAddress, deposed: Option<&DeposedKey>, object: &Object) {
+        let Some(arguments) = self.reach(&object.provider) else { return };
+        let recorded = self.moves.previous.get(address).unwrap_or(address).clone();
+        self.ask(Request::Read {
+            address: recorded,
+            deposed: deposed.cloned(),
+            provider: object.provider.clone(),
+            arguments,
+            prior: object.attributes.clone(),
+        });
+    }
+
+    fn node_of(&self, address: &ResourceAddress) -> Option<usize> {
+        let names: Vec<_> = address.module.0.iter().map(|s| s.name.clone()).collect();
+        self.dependencies.resource(&names, &ResourceKey::of(address))
+    }
+
+    fn is_blocked(&self, address: &ResourceAddress) -> bool {
+        self.node_of(address).is_some_and(|node| self.blocked.contains(&node))
+    }
+
+    /// Whether `--target` and `--exclude` leave the instance in.
+    pub(crate) fn is_included(&self, address: &ResourceAddress) -> bool {
+        let options = self.input.options;
+        if options.excludes.iter().any(|t| t.covers(address)) {
+            return false;
+        }
+        match (&self.included, self.node_of(address)) {
+            (None, _) => true,
+            (Some(included), Some(node)) => included.contains(&node),
+            (Some(_), None) => options.targets.is_empty() || options.targets.iter().any(|t| t.covers(address)),
+        }
+    }
+
+    fn finish(mut self) -> Step {
+        if !self.requests.is_empty() {
+            return Step::Ask(self.requests.into_iter().collect());
+        }
+        let outputs = outputs::plan(&self.evaluator);
+        let failed = std::mem::take(&mut self.failed_data);
+        let checks = match self.input.options.mode {
+            Mode::Destroy => Vec::new(),
+            Mode::Normal | Mode::RefreshOnly => {
+                checks::evaluate(&self.evaluator, &|address| failed.get(address).cloned())
+            }
+        };
+        let diagnostics = self.evaluator.take_diagnostics();
+        if diagnostics.has_errors() {
+            let mut all = self.warnings;
+            all.extend(diagnostics);
+            return Step::Failed(all);
+        }
+        self.warnings.extend(diagnostics);
+        if self.input.options.mode == Mode::RefreshOnly {
+            self.changes.iter_mut().for_each(|change| change.action = Action::NoOp);
+        }
+        self.changes.sort_by(|a, b| (&a.address, &a.deposed).cmp(&(&b.address, &b.deposed)));
+        let operations = match operations::unfold(&self) {
+            Ok(operations) => operations,
+            Err(diagnostics) => return Step::Failed(diagnostics),
+        };
+        let state = self.input.state;
+        Step::Done(Box::new(Plan {
+            mode: self.input.options.mode,
+            basis: Basis { lineage: state.lineage.to_string(), serial: state.serial, position: state.position },
+            moves: self.moves.previous.iter().map(|(to, from)| (from.clone(), to.clone())).collect(),
+            changes: self.changes,
+            drift: self.drift,
+            refreshed: self.refreshed,
+            operations,
+            outputs,
+            checks,
+            providers: self.providers,
+            left_out: self.left_out,
+            known: self.known,
+            expansions: self.evaluator.expansions(),
+            warnings: self.warnings,
+        }))
+    }
+
+    /// The provider configuration that a resource block uses in a module instance.
+    pub(crate) fn provider_of(&self, module: &ModulePath, resource: &Resource) -> Result<ProviderAddress, Diagnostics> {
+        stack_config::provider::provider_address(self.input.configuration, module, &resource.provider).ok_or_else(|| {
+            let detail = format!("There is no configuration for provider \"{}\" with this alias.", resource.provider.name);
+            Diagnostic::error("STK0314", "Provider configuration not present", detail).at(resource.provider.span).into()
+        })
+    }
+}
+
+/// Nodes that `--target` and `--exclude` leave in; `None` if neither was given.
+fn included(input: &PlanInput<'_>, dependencies: &Dependencies) -> Option<BTreeSet<usize>> {
+    let options = input.options;
+    if options.targets.is_empty() && options.excludes.is_empty() {
+        return None;
+    }
+    let resources = || {
+        dependencies.nodes.iter().enumerate().filter_map(|(number, node)| Some((number, node.address()?)))
+    };
+    let keyless = |target: &stack_core::address::Target| match target {
+        stack_core::address::Target::Resource(r) => stack_core::address::Target::Resource(without_keys(r)),
+        stack_core::address::Target::Module(m) => {
+            let names = m.names().fold(ModulePath::root(), |path, name| path.child(name, stack_core::InstanceKey::None));
+            stack_core::address::Target::Module(names)
+        }
+    };
+    let mut nodes: BTreeSet<usize> = if options.targets.is_empty() {
+        resources().map(|(n, _)| n).collect()
+    } else {
+        let targets: Vec<_> = options.targets.iter().map(keyless).collect();
+        let named: Vec<usize> =
+            resources().filter(|(_, a)| targets.iter().any(|t| t.covers(a))).map(|(n, _)| n).collect();
+        let mut all: BTreeSet<usize> = named.iter().copied().collect();
+        for node in named {
+            all.extend(dependencies.graph.ancestors(node));
+        }
+        all
+    };
+    let whole: Vec<_> = options.excludes.iter().map(keyless).collect();
+    let excluded: BTreeSet<usize> =
+        resources().filter(|(_, a)| whole.iter().any(|t| t.covers(a))).map(|(n, _)| n).collect();
+    let out: BTreeSet<usize> = nodes
+        .iter()
+        .copied()
+        .filter(|n| excluded.contains(n) || !excluded.is_disjoint(&dependencies.graph.ancestors(*n)))
+        .collect();
+    nodes.retain(|n| !out.contains(n));
+    Some(nodes)
+}
+
+/// Resources whose replacement is created before the old object is deleted: those that say so, and all they depend on,
+/// because a dependency cannot be deleted while the old object still needs it.
+fn create_first(input: &PlanInput<'_>, dependencies: &Dependencies) -> BTreeSet<usize> {
+    let mut out = BTreeSet::new();
+    for &number in dependencies.order.iter().rev() {
+        let node = &dependencies.nodes[number];
+        let Item::Resource(key) = &node.item else { continue };
+        let says_so = input
+            .configuration
+            .module(node.module.iter().map(AsRef::as_ref))
+            .and_then(|m| m.resources.get(key))
+            .is_some_and(|r| r.lifecycle.create_before_destroy == Some(true));
+        if says_so || out.contains(&number) {
+            out.insert(number);
+            out.extend(dependencies.resources.get(&number).into_iter().flatten().copied());
+        }
+    }
+    out
+}
