@@ -43,6 +43,9 @@ impl Decimal {
 
     /// The shortest digits between the neighbours of `magnitude * 2^exponent` at this precision, nearest to it.
     pub(crate) fn shortest(negative: bool, magnitude: &UBig, exponent: isize, precision: usize) -> Self {
+        if magnitude.is_zero() {
+            return Self { negative, digits: Vec::new(), point: 0 };
+        }
         if let Ok(shift) = usize::try_from(exponent)
             && magnitude.bit_len() + shift <= precision
         {
@@ -164,5 +167,44 @@ impl Decimal {
             return decimal.exponential(None);
         }
         decimal.plain()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Number;
+
+    fn number(text: &str) -> Number {
+        Number::parse(text).unwrap()
+    }
+
+    #[test]
+    fn fixed_rounds_half_to_even() {
+        for (text, digits, expected) in
+            [("2.5", 0, "2"), ("3.5", 0, "4"), ("0.5", 0, "0"), ("0.25", 1, "0.2"), ("9.99", 1, "10.0"), ("0", 2, "0.00")]
+        {
+            assert_eq!(number(text).to_fixed(digits), expected, "{text}");
+        }
+        assert_eq!(number("0.0001").to_fixed(2), "0.00");
+        assert_eq!(number("-1.5").to_fixed(3), "-1.500");
+        assert_eq!(number("0.6").to_fixed(0), "1");
+    }
+
+    #[test]
+    fn exponents_have_two_digits() {
+        assert_eq!(number("1500").to_exponential(1), "1.5e+03");
+        assert_eq!(number("0").to_exponential(1), "0.0e+00");
+        assert_eq!(number("0.00012").to_exponential(0), "1e-04");
+    }
+
+    #[test]
+    fn general_takes_an_exponent_for_large_and_small_numbers() {
+        assert_eq!(number("1000000").to_general(None), "1e+06");
+        assert_eq!(number("123456").to_general(None), "123456");
+        assert_eq!(number("1234567").to_general(None), "1.234567e+06");
+        assert_eq!(number("0.0001").to_general(None), "0.0001");
+        assert_eq!(number("0.00001").to_general(None), "1e-05");
+        assert_eq!(number("1234.5").to_general(Some(3)), "1.23e+03");
+        assert_eq!(number("100").to_general(Some(10)), "100");
     }
 }

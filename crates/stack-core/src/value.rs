@@ -1,5 +1,6 @@
 //! Values of the configuration language: possibly null, possibly unknown, possibly sensitive.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -71,8 +72,8 @@ impl Unknown {
 
 /// A value.
 ///
-/// Collections share their members, so a clone is cheap. Members may be unknown and may be marked. A set is sorted by
-/// [`Value`]'s order and has no equal members. [`Value::Marked`] never holds another `Marked`.
+/// Collections share their members, so a clone is cheap. Members may be unknown and may be marked. A set is sorted, primitive
+/// members by value, and has no equal members. [`Value::Marked`] never holds another `Marked`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// Null of a type.
@@ -125,7 +126,7 @@ impl Value {
 
     /// A set of this element type: sorts the members and drops repeated ones.
     pub fn set(element: Type, mut members: Vec<Value>) -> Self {
-        members.sort();
+        members.sort_by(set_order);
         members.dedup();
         Self::Set(element, Arc::new(members))
     }
@@ -324,6 +325,64 @@ impl Value {
             _ => None,
         }
     }
+}
+
+/// The order of the members of a set: numbers, texts and bools by value, other members by their text with numbers to ten
+/// digits, null and unknown members last.
+fn set_order(a: &Value, b: &Value) -> Ordering {
+    let rank = |v: &Value| match v.unmarked() {
+        Value::Null(_) => 2,
+        Value::Unknown(_) => 1,
+        _ => 0,
+    };
+    let by_text = || match (a.unmarked(), b.unmarked()) {
+        (Value::Bool(_), _) | (Value::Number(_), _) | (Value::String(_), _) => Ordering::Equal,
+        _ => {
+            let (mut x, mut y) = (String::new(), String::new());
+            set_text(a, &mut x);
+            set_text(b, &mut y);
+            x.cmp(&y)
+        }
+    };
+    rank(a).cmp(&rank(b)).then_with(by_text).then_with(|| a.cmp(b))
+}
+
+fn set_text(value: &Value, out: &mut String) {
+    match value {
+        Value::Marked(_, inner) => set_text(inner, out),
+        Value::Null(_) => out.push('~'),
+        Value::Unknown(_) => out.push('?'),
+        Value::Bool(b) => out.push(if *b { 'T' } else { 'F' }),
+        Value::Number(n) => out.push_str(&n.to_general(Some(10))),
+        Value::String(s) => {
+            out.push('"');
+            out.push_str(s);
+            out.push('"');
+        }
+        Value::List(_, members) | Value::Set(_, members) => set_members(members.iter(), ('[', ']'), out),
+        Value::Tuple(members) => set_members(members.iter(), ('<', '>'), out),
+        Value::Object(members) => set_members(members.values(), ('<', '>'), out),
+        Value::Map(_, members) => {
+            out.push('{');
+            for (key, member) in members.iter() {
+                out.push('"');
+                out.push_str(key);
+                out.push_str("\":");
+                set_text(member, out);
+                out.push(';');
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn set_members<'v>(members: impl Iterator<Item = &'v Value>, (open, close): (char, char), out: &mut String) {
+    out.push(open);
+    for member in members {
+        set_text(member, out);
+        out.push(';');
+    }
+    out.push(close);
 }
 
 impl From<bool> for Value {
