@@ -1,0 +1,180 @@
+//! Remote calls of one operation: retried by error kind, observed while they run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stack_core::{Diagnostics, ResourceAddress, Value};
+use stack_provider::{AnyResource, Cx, ErrorKind, Failure, Observer, Owner, Ownership, ProviderError};
+use stack_state::Record;
+use tokio::sync::{mpsc, oneshot};
+
+use super::context::not_recorded;
+use crate::connections::Connection;
+use crate::event::{Event, Events};
+use crate::store::Store;
+use crate::{Interrupt, retry};
+
+/// What a provider reports while a call runs.
+enum Report {
+    Progress(String),
+    Partial(Value, oneshot::Sender<Result<(), ProviderError>>),
+}
+
+struct Channel(mpsc::UnboundedSender<Report>);
+
+#[async_trait]
+impl Observer for Channel {
+    fn progress(&self, text: &str) {
+        // Nobody listens any more once the call is abandoned.
+        let _ = self.0.send(Report::Progress(text.to_owned()));
+    }
+
+    async fn partial(&self, object: Value) -> Result<(), ProviderError> {
+        let lost = || ProviderError::new(ErrorKind::Cancelled, "interrupted");
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Report::Partial(object, reply)).map_err(|_| lost())?;
+        answer.await.map_err(|_| lost())?
+    }
+}
+
+/// One operation's way to the remote system.
+pub(crate) struct Call<'c> {
+    pub(crate) ty: Arc<dyn AnyResource>,
+    pub(crate) connection: Connection,
+    pub(crate) cx: Cx,
+    pub(crate) address: &'c ResourceAddress,
+    pub(crate) store: &'c Store,
+    pub(crate) events: &'c dyn Events,
+    pub(crate) interrupt: &'c Interrupt,
+}
+
+/// A verb with its arguments.
+#[derive(Clone)]
+pub(crate) enum Verb {
+    Create { owner: Owner, planned: Value },
+    Update { prior: Value, planned: Value },
+    Delete { prior: Value },
+}
+
+impl Call<'_> {
+    /// Runs a verb until it succeeds or may not be tried again. `partial` makes the record of a half-made object.
+    /// A delete gives null.
+    pub(crate) async fn run(
+        &self,
+        verb: Verb,
+        partial: Option<&dyn Fn(Value) -> Record>,
+    ) -> Result<Value, Failure<Value>> {
+        let _permit = self.connection.calls.acquire().await;
+        let mut tries = 0;
+        loop {
+            let failure = match self.once(verb.clone(), tries, partial).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            match retry::wait(&self.cx, self.events, self.address, tries, failure.error).await {
+                Ok(()) => tries += 1,
+                Err(error) => return Err(Failure { error, object: failure.object }),
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        verb: Verb,
+        tries: u32,
+        partial: Option<&dyn Fn(Value) -> Record>,
+    ) -> Result<Value, Failure<Value>> {
+        let (sender, mut reports) = mpsc::unbounded_channel();
+        let cx = self.cx.observed(Arc::new(Channel(sender)));
+        let (ty, client) = (self.ty.clone(), self.connection.client.clone());
+        // A task of its own: making a key keeps a processor busy, and other operations must go on.
+        let mut task = tokio::spawn(async move {
+            match verb {
+                Verb::Create { owner, planned } => {
+                    if tries > 0 && ty.ownership() == Ownership::NaturalKey {
+                        // Nothing was there when the operation began, so what is there now is what the lost call made.
+                        if let Some(prior) = ty.find(&cx, &client, &owner, &planned).await? {
+                            return ty.update(&cx, &client, &prior, &planned).await;
+                        }
+                    }
+                    ty.create(&cx, &client, &owner, &planned).await
+                }
+                Verb::Update { prior, planned } => ty.update(&cx, &client, &prior, &planned).await,
+                Verb::Delete { prior } => {
+                    ty.delete(&cx, &client, &prior).await.map(|()| Value::NULL).map_err(Failure::from)
+                }
+            }
+        });
+        let deadline = tokio::time::sleep_until(self.cx.deadline() + Duration::from_secs(5));
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                biased;
+                Some(report) = reports.recv() => self.report(report, partial).await,
+                () = self.interrupt.abandon().cancelled() => {
+                    task.abort();
+                    return Err(ProviderError::new(ErrorKind::Cancelled, "interrupted").into());
+                }
+                () = &mut deadline => {
+                    task.abort();
+                    let message = "not done in time, and the call did not end by itself";
+                    return Err(ProviderError::new(ErrorKind::Timeout, message).into());
+                }
+                joined = &mut task => {
+                    return joined.unwrap_or_else(|error| {
+                        Err(ProviderError::internal("the provider failed unexpectedly").source(error).into())
+                    });
+                }
+            }
+        }
+    }
+
+    async fn report(&self, report: Report, partial: Option<&dyn Fn(Value) -> Record>) {
+        match report {
+            Report::Progress(text) => {
+                self.events.event(Event::Progress { address: self.address.clone(), text });
+            }
+            Report::Partial(object, reply) => {
+                let result = match partial {
+                    None => Ok(()),
+                    Some(record) => self.store.append(vec![record(object)]).await.map_err(|error| {
+                        let diagnostics: Diagnostics = not_recorded(&error);
+                        ProviderError::internal(diagnostics.to_string())
+                    }),
+                };
+                // The call may have been aborted meanwhile.
+                let _ = reply.send(result);
+            }
+        }
+    }
+
+    /// Looks for the object of a create; retried like any call.
+    pub(crate) async fn find(&self, owner: &Owner, planned: &Value) -> Result<Option<Value>, ProviderError> {
+        let mut tries = 0;
+        loop {
+            let found = self.ty.find(&self.cx, &self.connection.client, owner, planned);
+            match self.cx.bounded(found).await.and_then(|r| r) {
+                Ok(found) => return Ok(found),
+                Err(error) => retry::wait(&self.cx, self.events, self.address, tries, error).await?,
+            }
+            tries += 1;
+        }
+    }
+
+    /// Reads one object; retried like any call.
+    pub(crate) async fn read(&self, prior: &Value) -> Result<Option<Value>, ProviderError> {
+        let mut tries = 0;
+        loop {
+            let read = self.ty.read_many(&self.cx, &self.connection.client, std::slice::from_ref(prior));
+            let answer = self.cx.bounded(read).await.map(|mut answers| answers.pop());
+            let error = match answer {
+                Ok(Some(Ok(object))) => return Ok(object),
+                Ok(Some(Err(error))) | Err(error) => error,
+                Ok(None) => return Err(ProviderError::internal("a read got no answer")),
+            };
+            retry::wait(&self.cx, self.events, self.address, tries, error).await?;
+            tries += 1;
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What all parts of an apply share.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Value};
+use stack_plan::{Change, Evaluator, Mode, Operation, Plan, PlanInput};
+use stack_state::{Object, OperationId, Record, State};
+
+use crate::connections::Connections;
+use crate::event::Events;
+use crate::Interrupt;
+use crate::store::{Store, StoreError};
+
+/// One apply.
+pub(super) struct Context<'c> {
+    pub(super) plan: &'c Plan,
+    pub(super) input: PlanInput<'c>,
+    pub(super) store: &'c Store,
+    pub(super) connections: &'c Connections,
+    pub(super) events: &'c dyn Events,
+    pub(super) interrupt: &'c Interrupt,
+    pub(super) evaluator: Evaluator<'c>,
+    /// Errors of data sources that belong to checks.
+    pub(super) failed_data: RefCell<BTreeMap<ResourceAddress, String>>,
+    recorded_providers: RefCell<BTreeSet<ProviderAddress>>,
+}
+
+/// The diagnostic of a write that failed.
+pub(super) fn not_recorded(error: &StoreError) -> Diagnostics {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    let detail = format!("{text}. Nothing more was started; what was begun is found by the next command.");
+    Diagnostic::error("STK0403", "State cannot be written", detail).into()
+}
+
+impl<'c> Context<'c> {
+    pub(super) fn new(
+        plan: &'c Plan,
+        input: PlanInput<'c>,
+        store: &'c Store,
+        connections: &'c Connections,
+        events: &'c dyn Events,
+        interrupt: &'c Interrupt,
+    ) -> Self {
+        let evaluator = Evaluator::new(input, true);
+        for (module, key, expansion) in &plan.expansions {
+            evaluator.set_expansion(module, key, expansion.clone());
+        }
+        for (address, value) in &plan.known {
+            evaluator.set_object(address, value.clone());
+        }
+        for change in &plan.changes {
+            if let (Some(after), None) = (&change.after, &change.deposed) {
+                evaluator.set_object(&change.address, after.clone());
+            }
+        }
+        if plan.mode == Mode::Destroy {
+            for (address, _, object) in input.state.objects().filter(|(_, deposed, _)| deposed.is_none()) {
+                evaluator.set_object(address, object.attributes.clone());
+            }
+        }
+        Self {
+            plan,
+            input,
+            store,
+            connections,
+            events,
+            interrupt,
+            evaluator,
+            failed_data: RefCell::default(),
+            recorded_providers: RefCell::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> &'c State {
+        self.input.state
+    }
+
+    pub(super) fn change(&self, operation: &Operation) -> Option<&'c Change> {
+        operation.change.and_then(|number| self.plan.changes.get(number))
+    }
+
+    pub(super) fn operation_id(&self) -> OperationId {
+        self.store.next_operation()
+    }
+
+    /// The object a change starts from, under the address it had when the command began.
+    pub(super) fn object(&self, change: &Change) -> Option<&'c Object> {
+        let recorded = change.previous_address.as_ref().unwrap_or(&change.address);
+        self.state().object(recorded, change.deposed.as_ref())
+    }
+
+    /// Records moves and what was read, before any operation.
+    pub(super) async fn record_observations(&self) -> Result<(), Diagnostics> {
+        let mut records: Vec<Record> = Vec::new();
+        for (from, to) in self.ordered_moves() {
+            records.push(Record::Move { from, to });
+        }
+        for (address, deposed, value) in &self.plan.refreshed {
+            let origin = self.plan.moves.iter().find(|(_, to)| to == address).map_or(address, |(from, _)| from);
+            let Some(object) = self.state().object(origin, deposed.as_ref()) else { continue };
+            let (address, deposed) = (address.clone(), deposed.clone());
+            records.push(match value {
+                None => Record::Remove { address, deposed },
+                Some(attributes) => {
+                    let object = Object { attributes: attributes.clone(), ..object.clone() };
+                    Record::Write { address, deposed, object }
+                }
+            });
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.store.append(records).await.map_err(|e| not_recorded(&e))
+    }
+
+    /// Moves in an order in which no target is still occupied by an instance that moves away itself.
+    fn ordered_moves(&self) -> Vec<(ResourceAddress, ResourceAddress)> {
+        let mut left: Vec<_> = self.plan.moves.clone();
+        let mut out = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let sources: BTreeSet<ResourceAddress> = left.iter().map(|(from, _)| from.clone()).collect();
+            let (free, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, to)| !sources.contains(to));
+            if free.is_empty() {
+                // A ring of moves cannot come from `moved` blocks, which are applied one after the other.
+                return out;
+            }
+            out.extend(free);
+            left = rest;
+        }
+        out
+    }
+
+    /// Records the arguments a provider configuration is used with, the first time, before the operation that needs them.
+    pub(super) fn provider_record(&self, provider: &ProviderAddress, arguments: &Value) -> Option<Record> {
+        if !self.recorded_providers.borrow_mut().insert(provider.clone()) {
+            return None;
+        }
+        if self.state().providers.get(provider) == Some(arguments) {
+            return None;
+        }
+        Some(Record::Provider { address: provider.clone(), arguments: Some(arguments.clone()) })
+    }
+
+    /// The arguments of a change's provider configuration: as configured where known, else as recorded.
+    pub(super) fn provider_arguments(&self, provider: &ProviderAddress) -> Result<Value, Diagnostics> {
+        let catalog = self.input.catalog;
+        let configured = self.input.configuration.module_at(&provider.module).is_some();
+        if configured
+            && let Some(schema) = catalog.provider(&provider.name)
+            && let Ok(arguments) = self.evaluator.provider_arguments(provider, schema)
+            && arguments.is_wholly_known()
+        {
+            return Ok(arguments);
+        }
+        let evaluation = self.evaluator.take_diagnostics();
+        if let Some(recorded) = self.state().providers.get(provider) {
+            return Ok(recorded.clone());
+        }
+        if evaluation.has_errors() {
+            return Err(evaluation);
+        }
+        let detail = format!("Arguments of {provider} are still not known although everything they refer to is done.");
+        Err(Diagnostic::error("STK0404", "Provider configuration not known", detail).into())
+    }
+}

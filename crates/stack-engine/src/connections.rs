@@ -1,0 +1,64 @@
+//! Connected providers, one per configuration, made when first needed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use stack_core::{ProviderAddress, Value};
+use stack_provider::{AnyClient, Cx, ErrorKind, ProviderError, Sessions};
+use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::Providers;
+
+/// A connected provider and how many calls it takes at a time.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) client: AnyClient,
+    pub(crate) calls: Arc<Semaphore>,
+}
+
+type Slot = Arc<OnceCell<Connection>>;
+
+/// All connections of one command.
+pub struct Connections {
+    pub(crate) providers: Arc<Providers>,
+    sessions: Arc<Sessions>,
+    cancel: CancellationToken,
+    slots: Mutex<BTreeMap<(String, Value), Slot>>,
+}
+
+impl Connections {
+    /// No connections yet. `cancel` ends every call.
+    pub fn new(providers: Arc<Providers>, cancel: CancellationToken) -> Self {
+        Self { providers, sessions: Sessions::new(), cancel, slots: Mutex::default() }
+    }
+
+    /// A context for one call.
+    pub(crate) fn cx(&self, timeout: Duration) -> Cx {
+        Cx::new(self.sessions.clone(), self.cancel.clone(), timeout)
+    }
+
+    /// The connection of a provider configuration.
+    pub(crate) async fn get(&self, address: &ProviderAddress, arguments: &Value) -> Result<Connection, ProviderError> {
+        let name = address.name.to_string();
+        let entry = self.providers.providers.get(name.as_str()).ok_or_else(|| {
+            ProviderError::new(ErrorKind::InvalidArgument, format!("there is no provider {name}"))
+        })?;
+        if !arguments.is_wholly_known() && !entry.provider.local {
+            let message = format!("arguments of {address} are not known");
+            return Err(ProviderError::new(ErrorKind::InvalidArgument, message));
+        }
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.entry((name, arguments.unmark_deep())).or_default().clone()
+        };
+        let connect = || async {
+            let cx = self.cx(Duration::from_secs(60));
+            let client = cx.bounded(entry.provider.connect(&cx, arguments)).await??;
+            let calls = Arc::new(Semaphore::new(entry.provider.parallelism.max(1)));
+            Ok::<_, ProviderError>(Connection { client, calls })
+        };
+        slot.get_or_try_init(connect).await.cloned()
+    }
+}

@@ -1,0 +1,279 @@
+//! Planning in rounds: asks the real systems what the planner wants to know.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::{BoxFuture, join_all};
+use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Value};
+use stack_plan::{Answer, Answers, Plan, PlanInput, Planner, Request, Step};
+use stack_provider::{AnyResource, ProviderError};
+
+use crate::connections::Connections;
+use crate::event::{Doing, Event, Events};
+use crate::{Interrupt, retry};
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub enum PlanError {
+    /// For these reasons.
+    Diagnostics(Diagnostics),
+    /// The user interrupted.
+    Interrupted,
+}
+
+/// Rounds after which planning is given up: more than any real chain of providers needs.
+const ROUNDS: usize = 200;
+
+/// Plans: answers the planner's questions until it has a plan. The answers come with it, because the same input and
+/// answers always give the same plan.
+///
+/// # Errors
+/// The configuration is wrong, a system cannot be asked, or the user interrupted.
+pub async fn plan(
+    input: PlanInput<'_>,
+    connections: &Connections,
+    events: &dyn Events,
+    interrupt: &Interrupt,
+) -> Result<(Plan, Answers), PlanError> {
+    let planner = Planner::new(input).map_err(PlanError::Diagnostics)?;
+    let mut answers = Answers::new();
+    for _ in 0..ROUNDS {
+        if interrupt.is_stopping() {
+            return Err(PlanError::Interrupted);
+        }
+        match planner.step(&answers) {
+            Step::Done(plan) => return Ok((*plan, answers)),
+            Step::Failed(diagnostics) => return Err(PlanError::Diagnostics(diagnostics)),
+            Step::Ask(requests) => {
+                let asked = answer(requests, connections, events);
+                tokio::select! {
+                    new = asked => answers.extend(new),
+                    () = interrupt.stop().cancelled() => return Err(PlanError::Interrupted),
+                }
+            }
+        }
+    }
+    let detail = format!("After {ROUNDS} rounds of questions there is still no plan.");
+    Err(PlanError::Diagnostics(Diagnostic::error("STK0401", "Planning does not end", detail).into()))
+}
+
+/// Plans again from answers that are complete already, as a plan file holds them.
+///
+/// # Errors
+/// The input is not the one that the answers belong to.
+pub fn replay(input: PlanInput<'_>, answers: &Answers) -> Result<Plan, Diagnostics> {
+    match Planner::new(input)?.step(answers) {
+        Step::Done(plan) => Ok(*plan),
+        Step::Failed(diagnostics) => Err(diagnostics),
+        Step::Ask(requests) => {
+            let about = requests.first().map_or_else(String::new, |r| r.address().to_string());
+            let detail = format!("The plan lacks what was observed of {about}. Make a new plan.");
+            Err(Diagnostic::error("STK0402", "Incomplete plan", detail).into())
+        }
+    }
+}
+
+/// Reads of one type through one connection, answered by one call.
+type Batches = BTreeMap<(ProviderAddress, Value, Arc<str>), Vec<Request>>;
+
+async fn answer(requests: Vec<Request>, connections: &Connections, events: &dyn Events) -> Vec<(Request, Answer)> {
+    let count = |f: fn(&Request) -> bool| requests.iter().filter(|r| f(r)).count();
+    events.event(Event::Asking {
+        reads: count(|r| matches!(r, Request::Read { .. } | Request::Import { .. })),
+        data: count(|r| matches!(r, Request::Data { .. })),
+        previews: count(|r| matches!(r, Request::Preview { .. })),
+    });
+    let mut batches = Batches::new();
+    let mut work: Vec<BoxFuture<'_, Vec<(Request, Answer)>>> = Vec::new();
+    for request in requests {
+        match &request {
+            Request::Read { address, provider, arguments, .. } => {
+                let key = (provider.clone(), arguments.unmark_deep(), address.ty.clone());
+                batches.entry(key).or_default().push(request);
+            }
+            Request::Data { .. } | Request::Preview { .. } | Request::Import { .. } => {
+                work.push(Box::pin(async move {
+                    let answer = single(&request, connections, events).await;
+                    vec![(request, answer)]
+                }));
+            }
+        }
+    }
+    for (_, batch) in batches {
+        work.push(Box::pin(read_batch(batch, connections, events)));
+    }
+    join_all(work).await.into_iter().flatten().collect()
+}
+
+fn failed(error: ProviderError) -> Answer {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    Answer::Failed(text, error.attribute)
+}
+
+/// The text of an error with all its causes.
+pub(crate) fn chain(error: ProviderError) -> String {
+    match failed(error) {
+        Answer::Failed(text, _) => text,
+        Answer::Object(_) | Answer::Preview { .. } => String::new(),
+    }
+}
+
+async fn read_batch(batch: Vec<Request>, connections: &Connections, events: &dyn Events) -> Vec<(Request, Answer)> {
+    let started = Instant::now();
+    let Some(Request::Read { address, provider, arguments, .. }) = batch.first() else { return Vec::new() };
+    let (address, provider, arguments) = (address.clone(), provider.clone(), arguments.clone());
+    let all = |error: ProviderError| {
+        let answer = failed(error);
+        batch.iter().map(|r| (r.clone(), answer.clone())).collect::<Vec<_>>()
+    };
+    let Some(ty) = connections.providers.resource_type(&address.ty) else {
+        return all(ProviderError::internal(format!("there is no resource type {}", address.ty)));
+    };
+    let connection = match connections.get(&provider, &arguments).await {
+        Ok(connection) => connection,
+        Err(error) => return all(error),
+    };
+    for request in &batch {
+        events.event(Event::Started {
+            address: request.address().clone(),
+            deposed: None,
+            doing: Doing::Refreshing,
+            id: None,
+        });
+    }
+    let priors: Vec<Value> = batch
+        .iter()
+        .map(|r| match r {
+            Request::Read { prior, .. } => prior.clone(),
+            Request::Data { .. } | Request::Preview { .. } | Request::Import { .. } => Value::NULL,
+        })
+        .collect();
+    let answers = read_with_retries(&*ty, &address, &priors, &connection.client, connections, events).await;
+    for request in &batch {
+        events.event(Event::Finished {
+            address: request.address().clone(),
+            deposed: None,
+            doing: Doing::Refreshing,
+            id: None,
+            elapsed: started.elapsed(),
+        });
+    }
+    let answers = answers.into_iter().map(|a| a.map_or_else(failed, Answer::Object));
+    batch.into_iter().zip(answers).collect()
+}
+
+/// Reads several objects; those whose read failed in a way that may pass are read again.
+async fn read_with_retries(
+    ty: &dyn AnyResource,
+    address: &ResourceAddress,
+    priors: &[Value],
+    client: &stack_provider::AnyClient,
+    connections: &Connections,
+    events: &dyn Events,
+) -> Vec<Result<Option<Value>, ProviderError>> {
+    let cx = connections.cx(Duration::from_secs(120));
+    let mut tries = 0;
+    loop {
+        let mut answers = match cx.bounded(ty.read_many(&cx, client, priors)).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                let text = error.to_string();
+                return priors.iter().map(|_| Err(ProviderError::new(error.kind, text.clone()))).collect();
+            }
+        };
+        let retryable = answers.iter().position(|a| a.as_ref().is_err_and(|e| e.kind.is_retryable()));
+        let Some(position) = retryable.filter(|_| tries < 5) else { return answers };
+        let error = match answers.swap_remove(position) {
+            Err(error) => error,
+            Ok(_) => return answers,
+        };
+        if let Err(error) = retry::wait(&cx, events, address, tries, error).await {
+            let text = error.to_string();
+            return priors.iter().map(|_| Err(ProviderError::new(error.kind, text.clone()))).collect();
+        }
+        tries += 1;
+    }
+}
+
+async fn single(request: &Request, connections: &Connections, events: &dyn Events) -> Answer {
+    let started = Instant::now();
+    let address = request.address();
+    let doing = match request {
+        Request::Data { .. } => Doing::Reading,
+        Request::Preview { .. } => Doing::Previewing,
+        Request::Read { .. } | Request::Import { .. } => Doing::Refreshing,
+    };
+    events.event(Event::Started { address: address.clone(), deposed: None, doing, id: None });
+    let mut tries = 0;
+    let (timeout, cx) = match connections.providers.data_type(&address.ty) {
+        Some(data) => (data.timeout(), connections.cx(data.timeout())),
+        None => (Duration::from_secs(120), connections.cx(Duration::from_secs(120))),
+    };
+    let _ = timeout;
+    let answer = loop {
+        match cx.bounded(once(request, connections, &cx)).await.and_then(|r| r) {
+            Ok(answer) => break answer,
+            Err(error) => match retry::wait(&cx, events, address, tries, error).await {
+                Ok(()) => tries += 1,
+                Err(error) => break failed(error),
+            },
+        }
+        if tries > 5 {
+            break Answer::Failed("the system did not answer after several tries".to_owned(), None);
+        }
+    };
+    events.event(Event::Finished {
+        address: address.clone(),
+        deposed: None,
+        doing,
+        id: None,
+        elapsed: started.elapsed(),
+    });
+    answer
+}
+
+async fn once(request: &Request, connections: &Connections, cx: &stack_provider::Cx) -> Result<Answer, ProviderError> {
+    let (provider, arguments) = request.provider();
+    let connection = connections.get(provider, arguments).await?;
+    let ty = &request.address().ty;
+    let resource = || {
+        connections
+            .providers
+            .resource_type(ty)
+            .ok_or_else(|| ProviderError::internal(format!("there is no resource type {ty}")))
+    };
+    let _permit = connection.calls.acquire().await;
+    match request {
+        Request::Data { config, .. } => {
+            let data = connections
+                .providers
+                .data_type(ty)
+                .ok_or_else(|| ProviderError::internal(format!("there is no data source {ty}")))?;
+            Ok(Answer::Object(Some(data.read(cx, &connection.client, config).await?)))
+        }
+        Request::Preview { prior, proposed, .. } => {
+            let preview = resource()?.preview(cx, &connection.client, prior.as_ref(), proposed).await?;
+            Ok(Answer::Preview {
+                planned: preview.planned,
+                warnings: preview.warnings,
+                rendered: preview.rendered,
+                not_checked: preview.not_checked,
+            })
+        }
+        Request::Import { id, .. } => Ok(Answer::Object(Some(resource()?.import(cx, &connection.client, id).await?))),
+        Request::Read { prior, .. } => {
+            let mut answers = resource()?.read_many(cx, &connection.client, std::slice::from_ref(prior)).await;
+            Ok(Answer::Object(answers.pop().ok_or_else(|| ProviderError::internal("a read got no answer"))??))
+        }
+    }
+}
