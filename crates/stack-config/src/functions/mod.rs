@@ -172,12 +172,6 @@ impl Function {
         self
     }
 
-    /// The result may be null.
-    pub(crate) fn maybe_null(mut self) -> Self {
-        self.not_null = false;
-        self
-    }
-
     /// The parameter of an argument.
     pub(crate) fn parameter(&self, index: usize) -> Option<&Parameter> {
         self.parameters.get(index).or(self.variadic.as_ref())

@@ -2,9 +2,11 @@
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
+use stack_core::convert::convert;
 use stack_core::{Number, Type, Value};
 
 use super::{CallContext, Called, Function, FunctionError, any, number};
+use crate::evaluate::unknown_not_null;
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
@@ -16,7 +18,9 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("max", vec![], Type::Number, |_, args| extreme(args, |a, b| a > b)).variadic(number("numbers")),
         Function::new("min", vec![], Type::Number, |_, args| extreme(args, |a, b| a < b)).variadic(number("numbers")),
         Function::new("parseint", vec![any("number"), number("base")], Type::Number, parseint),
+        Function::new("range", vec![], Type::list(Type::Number), range).variadic(number("params")),
         Function::new("signum", vec![number("num")], Type::Number, signum),
+        Function::new("sum", vec![any("list")], Type::Number, sum),
     ]
 }
 
@@ -188,4 +192,74 @@ fn parseint(_: &CallContext<'_>, args: &[Value]) -> Called {
     }
     let number = Number::from_integer(total);
     Ok(Value::Number(if sign.is_empty() { number } else { number.negate() }))
+}
+
+fn sum(_: &CallContext<'_>, args: &[Value]) -> Called {
+    let wrong = |message: &str| FunctionError::argument(0, message);
+    let Some(members) = args[0].as_sequence() else {
+        return Err(match &args[0] {
+            Value::Map(..) | Value::Object(_) => {
+                let name = args[0].ty().friendly_name();
+                wrong(&format!("argument must be list, set, or tuple. Received {name}"))
+            }
+            _ => wrong("cannot sum noniterable"),
+        });
+    };
+    if members.is_empty() {
+        return Err(wrong("cannot sum an empty list"));
+    }
+    if !args[0].is_wholly_known() {
+        return Ok(unknown_not_null(Type::Number));
+    }
+    let mut total: Option<Number> = None;
+    for member in members {
+        let member = convert(member, &Type::Number).ok();
+        let Some(number) = member.as_ref().and_then(Value::as_number) else {
+            return Err(wrong("argument must be list, set, or tuple of number values"));
+        };
+        total = Some(match total {
+            None => number.clone(),
+            Some(total) => {
+                total.add(number).ok_or_else(|| FunctionError::new("can't compute sum of opposing infinities"))?
+            }
+        });
+    }
+    Ok(total.map_or(Value::from(0), Value::Number))
+}
+
+/// The most members a range has.
+const MAX_RANGE: usize = 1024;
+
+fn range(_: &CallContext<'_>, args: &[Value]) -> Called {
+    let numbers: Vec<&Number> = args.iter().filter_map(Value::as_number).collect();
+    let zero = Number::from(0);
+    let towards = |start: &Number, end: &Number| Number::from(if end < start { -1 } else { 1 });
+    let (start, end, step) = match numbers.as_slice() {
+        [end] => (zero.clone(), (*end).clone(), towards(&zero, end)),
+        [start, end] => ((*start).clone(), (*end).clone(), towards(start, end)),
+        [start, end, step] => ((*start).clone(), (*end).clone(), (*step).clone()),
+        _ => return Err(FunctionError::new("must have one, two, or three arguments")),
+    };
+    if step.is_zero() {
+        return Err(FunctionError::argument(2, "step must not be zero"));
+    }
+    let down = step.is_negative();
+    if down && end > start {
+        return Err(FunctionError::argument(1, "end must be less than start when step is negative"));
+    }
+    if !down && end < start {
+        return Err(FunctionError::argument(1, "end must be greater than start when step is positive"));
+    }
+    let mut members = Vec::new();
+    let mut at = start;
+    while if down { at > end } else { at < end } {
+        if members.len() >= MAX_RANGE {
+            return Err(FunctionError::new(format!(
+                "more than {MAX_RANGE} values were generated; either decrease the difference between start and end or use a smaller step"
+            )));
+        }
+        members.push(Value::Number(at.clone()));
+        at = at.add(&step).ok_or_else(|| FunctionError::new("the members are not finite"))?;
+    }
+    Ok(Value::list(Type::Number, members))
 }

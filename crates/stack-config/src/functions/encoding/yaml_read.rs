@@ -19,7 +19,13 @@ const MAX_DEPTH: usize = 200;
 /// What is wrong, as a lower case fragment.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), values: 0 };
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        lines: text.lines().collect(),
+        flow: 0,
+        anchors: HashMap::new(),
+        values: 0,
+    };
     let mut found = None;
     loop {
         match reader.next()?.0 {
@@ -39,6 +45,9 @@ type Input<'t> = saphyr_parser::StrInput<'t>;
 
 struct Reader<'t> {
     parser: Parser<'t, Input<'t>>,
+    lines: Vec<&'t str>,
+    /// How many brackets and braces are open.
+    flow: usize,
     /// Finished anchors; one that is still being read is `None`.
     anchors: HashMap<usize, Option<Node>>,
     values: usize,
@@ -68,6 +77,12 @@ impl<'t> Reader<'t> {
         if depth > MAX_DEPTH {
             return Err(at(format!("more than {MAX_DEPTH} levels of nesting")));
         }
+        let before = self.lines.get(place.line().saturating_sub(1)).copied().unwrap_or("");
+        let indent = &before[..before.len() - before.trim_start().len()];
+        if self.flow == 0 && indent.contains('\t') && place.col() <= indent.chars().count() {
+            return Err(at("found character that cannot start any token: a tab cannot indent".to_owned()));
+        }
+        let flow = before.chars().nth(place.col()).is_some_and(|c| c == '[' || c == '{');
         let (node, anchor) = match event {
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(Some(node)) => (node.clone(), 0),
@@ -81,12 +96,18 @@ impl<'t> Reader<'t> {
             Event::SequenceStart(anchor, tag) => {
                 expect_tag(tag, "seq", "sequence").map_err(at)?;
                 self.anchors.insert(anchor, None);
-                (self.sequence(depth)?, anchor)
+                self.flow += usize::from(flow || self.flow > 0);
+                let node = self.sequence(depth)?;
+                self.flow = self.flow.saturating_sub(1);
+                (node, anchor)
             }
             Event::MappingStart(anchor, tag) => {
                 expect_tag(tag, "map", "mapping").map_err(at)?;
                 self.anchors.insert(anchor, None);
-                (self.mapping(depth)?, anchor)
+                self.flow += usize::from(flow || self.flow > 0);
+                let node = self.mapping(depth)?;
+                self.flow = self.flow.saturating_sub(1);
+                (node, anchor)
             }
             Event::Nothing
             | Event::StreamStart
@@ -334,7 +355,7 @@ mod tests {
         assert_eq!(json("a: &x {k: 1, c: 0}\nb:\n  <<: *x\n  c: 2"), r#"{"a":{"c":0,"k":1},"b":{"c":2,"k":1}}"#);
         assert_eq!(json("a: |\n  x\n  y\n"), r#"{"a":"x\ny\n"}"#);
         assert_eq!(json("- - 1\n  - 2\n- {}\n- []"), "[[1,2],{},[]]");
-        assert_eq!(json("1.0: x\nyes: y\n"), r#"{"1":"x","true":"y"}"#);
+        assert_eq!(json("1.0: x\nyes: z\n"), r#"{"1":"x","true":"z"}"#);
         assert_eq!(json("a: 1\na: 2"), r#"{"a":2}"#);
         assert_eq!(json("a: {b}"), r#"{"a":{"b":null}}"#);
         assert_eq!(json("---\n...\n"), "null");

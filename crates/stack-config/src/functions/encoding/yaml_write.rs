@@ -9,7 +9,7 @@ const SIMPLE_KEY: usize = 128;
 
 /// Writes a wholly known value as a document.
 pub(super) fn write(value: &Value) -> String {
-    let mut writer = Writer { out: String::new(), column: 0, open_ended: false };
+    let mut writer = Writer { out: String::new(), column: 0 };
     writer.node(value, -1, false);
     writer.line();
     let plain = matches!(value.unmarked(), Value::Null(_) | Value::Bool(_) | Value::Number(_));
@@ -22,8 +22,6 @@ pub(super) fn write(value: &Value) -> String {
 struct Writer {
     out: String,
     column: usize,
-    /// The last thing written was a literal block that keeps its line breaks.
-    open_ended: bool,
 }
 
 /// What the emitter needs to know of a string.
@@ -37,7 +35,6 @@ impl Writer {
     fn put(&mut self, text: &str) {
         self.column += text.chars().count();
         self.out.push_str(text);
-        self.open_ended = false;
     }
 
     /// Ends the line, unless one just ended.
@@ -140,17 +137,16 @@ impl Writer {
                 body
             }
         };
+        let indent = " ".repeat(usize::try_from(indent).unwrap_or(0));
         for line in body.split('\n') {
-            if line.is_empty() {
-                self.out.push('\n');
-                self.column = 0;
-                continue;
+            self.out.push('\n');
+            if !line.is_empty() {
+                self.out.push_str(&indent);
+                self.out.push_str(line);
             }
-            self.indent(indent);
-            self.put(line);
         }
-        self.line();
-        self.open_ended = body.is_empty() || body.ends_with('\n');
+        self.out.push('\n');
+        self.column = 0;
     }
 
     fn quoted(&mut self, text: &str, indent: i64, key: bool) {
