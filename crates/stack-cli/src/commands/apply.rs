@@ -1,0 +1,302 @@
+//! `stack apply`
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use clap::Args;
+use stack_core::{Diagnostic, Diagnostics};
+use stack_engine::backend::Holder;
+use stack_engine::plan_file::PlanFile;
+use stack_engine::store::{Store, StoreSettings};
+use stack_engine::{Applied, ApplyOptions};
+use stack_plan::{Mode, Options, Plan};
+use stack_state::State;
+
+use super::plan::has_failed_check;
+use crate::arguments::{ApplyArguments, PlanningArguments, WorkspaceArguments};
+use crate::document;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::run::{Run, block_on};
+use crate::ui::plan::{Counts, PlanView};
+use crate::ui::{Ui, json};
+use crate::workspace::{VERSION, Workspace, is_plan_file, read_plan_file};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Folder of the configuration, or a saved plan [default: .]
+    #[arg(value_name = "FOLDER|PLAN")]
+    path: Option<String>,
+    #[command(flatten)]
+    workspace: WorkspaceArguments,
+    #[command(flatten)]
+    planning: PlanningArguments,
+    #[command(flatten)]
+    apply: ApplyArguments,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, ui: &Ui) -> Result<Exit, CommandError> {
+        let applying = Applying { ui, apply: &self.apply, command: "stack apply" };
+        match self.path.as_deref().filter(|path| is_plan_file(path)) {
+            Some(path) => {
+                if self.planning.is_given() || !self.workspace.variables.0.is_empty() {
+                    let detail = "A saved plan has settled its variables and what is planned.";
+                    return Err(CommandError::usage(detail).hint("leave these options out, or make a new plan with them"));
+                }
+                applying.run(Source::Saved(path))
+            }
+            None => {
+                let folder = self.path.as_deref();
+                applying.run(Source::Folder { folder, workspace: &self.workspace, options: self.planning.options() })
+            }
+        }
+    }
+}
+
+/// What is applied.
+pub(super) enum Source<'a> {
+    /// A plan that is made first.
+    Folder {
+        /// Folder of the configuration.
+        folder: Option<&'a str>,
+        /// Variables and environment.
+        workspace: &'a WorkspaceArguments,
+        /// How to plan.
+        options: Options,
+    },
+    /// A plan file.
+    Saved(&'a str),
+}
+
+/// An apply or destroy.
+pub(super) struct Applying<'a> {
+    /// Where it is shown.
+    pub(super) ui: &'a Ui,
+    /// How to apply.
+    pub(super) apply: &'a ApplyArguments,
+    /// What is said of the holder of the lock.
+    pub(super) command: &'static str,
+}
+
+impl Applying<'_> {
+    /// Runs from start to end.
+    pub(super) fn run(&self, source: Source<'_>) -> Result<Exit, CommandError> {
+        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if !self.apply.auto_approve && !terminal {
+            let detail = "There is no terminal to ask for approval on.";
+            return Err(CommandError::usage(detail).hint("give --auto-approve to go on without a question"));
+        }
+        let (workspace, options, file) = match source {
+            Source::Folder { folder, workspace, options } => (Workspace::load(folder, workspace)?, options, None),
+            Source::Saved(path) => {
+                let file = read_plan_file(path)?;
+                (Workspace::saved(&file)?, file.options.clone(), Some(file))
+            }
+        };
+        block_on(self.work(&workspace, &options, file.as_ref()))?
+    }
+
+    async fn work(
+        &self,
+        workspace: &Workspace,
+        options: &Options,
+        file: Option<&PlanFile>,
+    ) -> Result<Exit, CommandError> {
+        let place = &workspace.place;
+        let (store, state) = Store::open(StoreSettings {
+            backend: place.backend.clone(),
+            keys: place.keys.clone(),
+            environment: place.environment.clone(),
+            tool_version: VERSION.to_owned(),
+            expires: None,
+            holder: Holder::current(self.command),
+            lock_timeout: self.apply.lock_timeout,
+        })
+        .await?;
+        let run = Run::start(workspace, self.ui)?;
+        for torn in store.torn() {
+            self.ui.say(&format!("An unfinished write of an earlier run was kept in {torn}. Nothing acknowledged was lost.\n"));
+        }
+        let state = self.recovered(workspace, &run, &store, state).await?;
+        let plan = match file {
+            None => run.plan(workspace, &state, options).await?.0,
+            Some(file) => {
+                check_basis(&file.state, &state)?;
+                stack_engine::replay(workspace.input(&state, options), &file.answers)
+                    .map_err(|diagnostics| CommandError::from(diagnostics).with_sources(&workspace.map))?
+            }
+        };
+        self.show(workspace, &plan);
+        if needs_approval(&plan) && !self.apply.auto_approve && !self.approved(plan.mode) {
+            self.ui.say("Not approved; nothing was changed.\n");
+            store.close().await?;
+            return Ok(Exit::Error);
+        }
+        let input = workspace.input(&state, options);
+        let apply = ApplyOptions { parallelism: self.apply.parallelism };
+        let applied =
+            stack_engine::apply(&plan, input, &store, &run.connections, &*run.events, &run.interrupt, &apply).await;
+        run.events.finish();
+        let closed = store.close().await;
+        Ok(self.report(workspace, &plan, applied, closed.err().map(CommandError::from)))
+    }
+
+    /// Ends what an earlier run has begun.
+    async fn recovered(
+        &self,
+        workspace: &Workspace,
+        run: &Run,
+        store: &Store,
+        state: State,
+    ) -> Result<State, CommandError> {
+        if state.pending.is_empty() {
+            return Ok(state);
+        }
+        stack_engine::recover(&state, store, &run.connections, &*run.events, &run.interrupt)
+            .await
+            .map_err(|diagnostics| CommandError::from(diagnostics).with_sources(&workspace.map))?;
+        Ok(store.state())
+    }
+
+    fn show(&self, workspace: &Workspace, plan: &Plan) {
+        if self.ui.json {
+            self.ui.data(&json::plan_lines(plan));
+        } else {
+            let view = PlanView { plan, catalog: &*workspace.providers, paint: self.ui.err_paint() };
+            self.ui.say(&view.render());
+            self.ui.say("\n");
+        }
+    }
+
+    /// Asks on the terminal.
+    fn approved(&self, mode: Mode) -> bool {
+        let question = match mode {
+            Mode::Destroy => "Destroy all of this? There is no way back.",
+            Mode::Normal => "Perform these actions?",
+            Mode::RefreshOnly => "Record this?",
+        };
+        self.ui.error_stream(&format!("{question} Only 'yes' is accepted: "));
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).is_ok() && line.trim() == "yes"
+    }
+
+    /// Says what was done, and gives the exit code.
+    fn report(&self, workspace: &Workspace, plan: &Plan, applied: Applied, closed: Option<CommandError>) -> Exit {
+        let mut diagnostics = workspace.warnings.clone();
+        diagnostics.extend(plan.warnings.clone());
+        diagnostics.extend(applied.diagnostics.clone());
+        let mut exit = Exit::Done;
+        if let Some(error) = closed {
+            exit = exit.and(error.exit);
+            diagnostics.extend(error.diagnostics);
+        }
+        if applied.diagnostics.has_errors() {
+            exit = exit.and(if applied.recorded { Exit::Partial } else { Exit::Error });
+        }
+        if applied.interrupted {
+            exit = exit.and(Exit::Interrupted);
+        }
+        if has_failed_check(&applied.checks) {
+            exit = exit.and(Exit::CheckFailed);
+        }
+        for (address, why) in &applied.kept {
+            self.ui.say(&format!("Left behind: {address} ({why})\n"));
+        }
+        self.counts(plan.mode, &applied, exit);
+        self.outputs(plan.mode, &applied);
+        self.ui.diagnostics(&without_repeated_checks(diagnostics), &workspace.map);
+        exit
+    }
+
+    fn counts(&self, mode: Mode, applied: &Applied, exit: Exit) {
+        let counts = Counts {
+            import: 0,
+            add: applied.added,
+            change: applied.changed,
+            destroy: applied.destroyed,
+            forget: applied.forgotten,
+        };
+        if self.ui.json {
+            self.ui.data(&json::summary_line(if mode == Mode::Destroy { "destroy" } else { "apply" }, counts));
+            return;
+        }
+        let Counts { add, change, destroy, forget, .. } = counts;
+        let forgotten = if forget > 0 { format!(", {forget} forgotten") } else { String::new() };
+        let (word, paint) = (if mode == Mode::Destroy { "Destroy" } else { "Apply" }, self.ui.err_paint());
+        let numbers = format!("{add} added, {change} changed, {destroy} destroyed{forgotten}.");
+        let head = match exit {
+            Exit::Done | Exit::CheckFailed | Exit::Changes => paint.green(&format!("{word} complete!")),
+            Exit::Interrupted => paint.yellow(&format!("{word} interrupted.")),
+            Exit::Error | Exit::Partial | Exit::Locked | Exit::Usage => paint.red(&format!("{word} failed.")),
+        };
+        self.ui.say(&format!("\n{} {numbers}\n", paint.bold(&head)));
+    }
+
+    fn outputs(&self, mode: Mode, applied: &Applied) {
+        if mode == Mode::Destroy || applied.outputs.is_empty() {
+            return;
+        }
+        if self.ui.json {
+            let outputs = document::outputs(&applied.outputs, false);
+            if let Ok(raw) = serde_json::value::to_raw_value(&outputs) {
+                self.ui.data(&json::outputs_line(raw));
+            }
+        } else {
+            self.ui.say("\nOutputs:\n\n");
+            self.ui.data(&super::output::lines(&applied.outputs));
+        }
+    }
+}
+
+/// Whether there is anything that a person has to agree to.
+fn needs_approval(plan: &Plan) -> bool {
+    plan.has_changes()
+}
+
+/// Failed checks are told as events and again in the list at the end; once is enough there.
+fn without_repeated_checks(diagnostics: Diagnostics) -> Diagnostics {
+    let mut seen: Vec<Diagnostic> = Vec::new();
+    for diagnostic in diagnostics {
+        if !seen.contains(&diagnostic) {
+            seen.push(diagnostic);
+        }
+    }
+    seen.into()
+}
+
+/// Refuses a plan that rests on another state than the one at hand.
+fn check_basis(planned: &State, now: &State) -> Result<(), CommandError> {
+    let untouched = |state: &State| state.serial == 0 && state.instances.is_empty();
+    if untouched(planned) && untouched(now) {
+        return Ok(());
+    }
+    let moved = if planned.lineage != now.lineage {
+        "It is the state of another environment, or was started anew since.".to_owned()
+    } else if planned.serial != now.serial || planned.position != now.position {
+        format!("The plan was made at serial {}, and the state is at serial {} now.", planned.serial, now.serial)
+    } else {
+        return Ok(());
+    };
+    let detail = format!("The state has moved since the plan was made. {moved} Moved in between: {}.", what_moved(planned, now));
+    Err(CommandError::new("STK0509", "Saved plan is stale", detail).hint("make a new plan"))
+}
+
+/// Names what differs, the first few.
+fn what_moved(planned: &State, now: &State) -> String {
+    const MOST: usize = 5;
+    let addresses: std::collections::BTreeSet<_> = planned.instances.keys().chain(now.instances.keys()).collect();
+    let differs = addresses.into_iter().filter(|a| planned.instances.get(a) != now.instances.get(a));
+    let mut names: Vec<String> = differs.map(ToString::to_string).collect();
+    if names.is_empty() {
+        return "no object, but outputs, checks or settings".to_owned();
+    }
+    let more = names.len().saturating_sub(MOST);
+    names.truncate(MOST);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    names.join(", ")
+}

@@ -1,0 +1,114 @@
+//! What stops a command: what to say, and the code to end with.
+
+use std::error::Error;
+
+use stack_core::codec::SealError;
+use stack_core::{Diagnostic, Diagnostics, SourceMap};
+use stack_engine::store::StoreError;
+
+use crate::exit::Exit;
+
+/// The end of a command that could not do what it was asked for.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    /// How the command ends.
+    pub(crate) exit: Exit,
+    /// What is said.
+    pub(crate) diagnostics: Diagnostics,
+    /// The texts that the diagnostics point into.
+    pub(crate) sources: SourceMap,
+}
+
+impl CommandError {
+    /// An error without a place in the configuration.
+    pub(crate) fn new(code: &'static str, summary: &str, detail: impl Into<String>) -> Self {
+        Diagnostic::error(code, summary, detail).into()
+    }
+
+    /// A command line that cannot be followed.
+    pub(crate) fn usage(detail: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, ..Self::new("STK0501", "Invalid command line", detail) }
+    }
+
+    /// Nothing was recorded when the user interrupted.
+    pub(crate) fn interrupted() -> Self {
+        let detail = "The command was interrupted before anything was changed.";
+        Self { exit: Exit::Interrupted, ..Self::new("STK0502", "Interrupted", detail) }
+    }
+
+    /// Adds a way out.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: &str) -> Self {
+        self.diagnostics = self.diagnostics.hint(hint);
+        self
+    }
+
+    /// Gives the texts that the diagnostics point into.
+    #[must_use]
+    pub(crate) fn with_sources(mut self, sources: &SourceMap) -> Self {
+        self.sources = sources.clone();
+        self
+    }
+}
+
+impl From<Diagnostics> for CommandError {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self { exit: Exit::Error, diagnostics, sources: SourceMap::default() }
+    }
+}
+
+impl From<Diagnostic> for CommandError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Diagnostics::from(diagnostic).into()
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let locked = error.is_locked();
+        let summary = if locked { "State locked" } else { "State not usable" };
+        let mut out = Self::new("STK0503", summary, chain(&error));
+        if locked {
+            out.exit = Exit::Locked;
+        }
+        out
+    }
+}
+
+impl From<SealError> for CommandError {
+    fn from(error: SealError) -> Self {
+        Self::new("STK0504", "State key not usable", sentence(&error.to_string()))
+    }
+}
+
+/// An error with all its causes as one sentence.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    sentence(&text)
+}
+
+/// A lower case fragment as a sentence.
+pub(crate) fn sentence(fragment: &str) -> String {
+    let mut characters = fragment.chars();
+    let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if fragment.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", characters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_become_sentences() {
+        assert_eq!(sentence("the state is locked"), "The state is locked.");
+        assert_eq!(sentence("Done."), "Done.");
+        assert_eq!(sentence(""), ".");
+    }
+}

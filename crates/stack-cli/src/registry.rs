@@ -1,0 +1,39 @@
+//! The providers of this program: one line each.
+
+use stack_config::validate::Schemas;
+use stack_core::{Mode, Schema};
+use stack_engine::Providers;
+use stack_plan::Catalog;
+use stack_provider::AnyProvider;
+
+/// Every provider with all its types.
+pub(crate) fn providers() -> Providers {
+    Providers::new()
+        .with(AnyProvider::of::<stack_provider_core::StackProvider>())
+        .with(AnyProvider::of::<stack_provider_core::RandomProvider>())
+        .with(AnyProvider::of::<stack_provider_tls::TlsProvider>())
+}
+
+/// The providers as the checks of a configuration see them.
+pub(crate) struct Known<'p>(pub(crate) &'p Providers);
+
+impl Schemas for Known<'_> {
+    fn resource(&self, mode: Mode, ty: &str) -> Option<&Schema> {
+        match mode {
+            Mode::Managed => Catalog::resource(self.0, ty).map(|ty| ty.schema()),
+            Mode::Data => self.0.data_source(ty).map(|ty| ty.schema()),
+        }
+    }
+
+    fn provider(&self, name: &str) -> Option<&Schema> {
+        Catalog::provider(self.0, name)
+    }
+
+    fn types(&self, mode: Mode) -> Vec<&str> {
+        self.0.types(mode)
+    }
+
+    fn providers(&self) -> Vec<&str> {
+        self.0.names()
+    }
+}

@@ -1,0 +1,147 @@
+//! Diagnostics for people.
+
+use std::ops::Range;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{
+    Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
+};
+use stack_core::{Diagnostic, Severity, SourceMap, Span};
+
+use super::Paint;
+
+/// A diagnostic with its place in the text, the cause and the ways out; ends with an empty line.
+pub(crate) fn render(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = Group::with_title(level.primary_title(diagnostic.summary.as_str()).id(diagnostic.code));
+    for element in places(diagnostic, sources) {
+        group = match element {
+            Place::Text(snippet) => group.element(snippet),
+            Place::Position(origin) => group.element(origin),
+        };
+    }
+    if let Some(note) = about(diagnostic) {
+        group = group.element(Level::NOTE.with_name(Some("with")).message(note));
+    }
+    if !diagnostic.detail.is_empty() {
+        group = group.element(Level::NOTE.with_name(Some("cause")).message(normalize_untrusted_str(&diagnostic.detail)));
+    }
+    for hint in &diagnostic.hints {
+        group = group.element(Level::HELP.with_name(Some("hint")).message(normalize_untrusted_str(hint)));
+    }
+    let renderer = if paint.0 { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(160);
+    format!("{}\n\n", renderer.render(&[group]))
+}
+
+/// `aws_instance.a, attribute ami`
+fn about(diagnostic: &Diagnostic) -> Option<String> {
+    let address = diagnostic.address.as_ref()?;
+    let path = diagnostic.path.as_ref().filter(|path| !path.0.is_empty());
+    Some(path.map_or_else(|| address.to_string(), |path| format!("{address}, attribute {path}")))
+}
+
+/// Whether the text of a source may be shown: values of variables may be secret.
+pub(crate) fn is_showable(name: &str) -> bool {
+    !name.starts_with('<') && !name.ends_with(".vars.hcl") && !name.ends_with(".json")
+}
+
+enum Place<'a> {
+    Text(Snippet<'a, Annotation<'a>>),
+    Position(Origin<'a>),
+}
+
+/// One snippet for each file that labels point into, the file of the first label first.
+fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Vec<Place<'a>> {
+    let mut files: Vec<stack_core::FileId> = Vec::new();
+    for (span, _) in &diagnostic.labels {
+        if !files.contains(&span.file) {
+            files.push(span.file);
+        }
+    }
+    let mut out = Vec::new();
+    for id in files {
+        let Some(file) = sources.get(id) else { continue };
+        if !is_showable(&file.name) {
+            let first = diagnostic.labels.iter().find(|(span, _)| span.file == id);
+            if let Some((line, column)) = first.and_then(|(span, _)| sources.line_column(*span)) {
+                out.push(Place::Position(Origin::path(&*file.name).line(line).char_column(column)));
+            }
+            continue;
+        }
+        let mut snippet = Snippet::source(&*file.text).path(&*file.name).fold(true);
+        for (i, (span, note)) in diagnostic.labels.iter().enumerate() {
+            if span.file != id {
+                continue;
+            }
+            let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let annotation = kind.span(range(*span, &file.text));
+            let label = Some(note.as_str()).filter(|note| !note.is_empty());
+            snippet = snippet.annotation(annotation.label(label));
+        }
+        out.push(Place::Text(snippet));
+    }
+    out
+}
+
+/// The bytes of a span, inside the text and at borders of characters; of several lines only the first.
+fn range(span: Span, text: &str) -> Range<usize> {
+    let floor = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = floor(span.start as usize);
+    let end = floor(span.end as usize).max(start);
+    let line = text[start..end].find('\n').map_or(end, |length| start + length);
+    start..line.max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map() -> SourceMap {
+        let mut map = SourceMap::default();
+        map.add("main.hcl", "a = 1\nb = \"é\" + x\n");
+        map.add("secret.vars.hcl", "password = \"canary\" 5\n");
+        map
+    }
+
+    fn span(file: u32, range: Range<usize>) -> Span {
+        Span::new(stack_core::FileId(file), range)
+    }
+
+    #[test]
+    fn place_caret_cause_and_hint_are_shown() {
+        let diagnostic = Diagnostic::error("STK0001", "Invalid operand", "A number is needed.")
+            .label(span(0, 10..14), "this is a string")
+            .hint("use tonumber()");
+        let text = render(&diagnostic, &map(), Paint(false));
+        assert!(text.contains("error[STK0001]: Invalid operand"), "{text}");
+        assert!(text.contains("main.hcl:2:5"), "{text}");
+        assert!(text.contains("^^^ this is a string"), "{text}");
+        assert!(text.contains("cause: A number is needed."), "{text}");
+        assert!(text.contains("hint: use tonumber()"), "{text}");
+    }
+
+    #[test]
+    fn values_of_variables_are_not_shown() {
+        let diagnostic = Diagnostic::error("STK0001", "Syntax", "Wrong.").at(span(1, 11..19));
+        let text = render(&diagnostic, &map(), Paint(false));
+        assert!(text.contains("secret.vars.hcl:1:12") && !text.contains("canary"), "{text}");
+    }
+
+    #[test]
+    fn a_span_outside_the_text_does_not_end_the_program() {
+        for range in [0..0, 5..400, 400..500, 12..13] {
+            let diagnostic = Diagnostic::warning("STK0001", "Odd", "Odd.").at(span(0, range));
+            assert!(render(&diagnostic, &map(), Paint(false)).contains("warning[STK0001]: Odd"));
+        }
+    }
+}

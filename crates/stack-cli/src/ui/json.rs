@@ -1,0 +1,348 @@
+//! Events as JSON, one object a line. The first line gives the version of the format.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use stack_core::{Diagnostic, ResourceAddress, Severity, SourceMap};
+use stack_engine::event::{Doing, Event, Events};
+use stack_plan::{Plan, Reason};
+use stack_state::{CheckStatus, DeposedKey};
+
+use super::human::line;
+use super::plan::Counts;
+use super::{Paint, Progress, Ui};
+use crate::document::{actions, reason_name};
+use crate::workspace::VERSION;
+
+/// Version of the format: raised when a reader of an older one would misread a line.
+const FORMAT: u32 = 1;
+
+/// Writes events to standard output.
+pub(crate) struct JsonEvents {
+    ui: Ui,
+    sources: SourceMap,
+}
+
+impl JsonEvents {
+    /// Lines on standard output.
+    pub(crate) fn new(ui: Ui, sources: SourceMap) -> Self {
+        Self { ui, sources }
+    }
+}
+
+impl Events for JsonEvents {
+    fn event(&self, event: Event) {
+        self.ui.data(&event_line(&event, &self.sources));
+    }
+}
+
+impl Progress for JsonEvents {
+    fn finish(&self) {}
+}
+
+/// One line.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Version {
+        format: u32,
+        stack: &'a str,
+    },
+    Asking {
+        reads: usize,
+        data: usize,
+        previews: usize,
+    },
+    ApplyStarted {
+        operations: usize,
+        estimate_seconds: f64,
+    },
+    Started {
+        #[serde(flatten)]
+        object: ObjectWire<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+    },
+    Progress {
+        address: String,
+        text: &'a str,
+    },
+    Retrying {
+        address: String,
+        error: &'a str,
+        pause_seconds: f64,
+    },
+    Finished {
+        #[serde(flatten)]
+        object: ObjectWire<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        elapsed_seconds: f64,
+    },
+    Failed {
+        #[serde(flatten)]
+        object: ObjectWire<'a>,
+        elapsed_seconds: f64,
+        diagnostic: DiagnosticWire<'a>,
+    },
+    Skipped {
+        address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
+    },
+    Recovered {
+        address: String,
+        outcome: &'a str,
+    },
+    Check {
+        address: &'a str,
+        status: &'static str,
+        messages: &'a [String],
+    },
+    Diagnostic {
+        diagnostic: DiagnosticWire<'a>,
+    },
+    Interrupted {
+        abandoning: bool,
+    },
+    Drift {
+        address: String,
+        deleted: bool,
+    },
+    PlannedChange {
+        address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        previous_address: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deposed: Option<&'a str>,
+        actions: &'static [&'static str],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
+    },
+    ChangeSummary {
+        operation: &'a str,
+        import: usize,
+        add: usize,
+        change: usize,
+        remove: usize,
+        forget: usize,
+    },
+    Outputs {
+        outputs: Box<RawValue>,
+    },
+}
+
+/// An object that is worked on.
+#[derive(Serialize)]
+struct ObjectWire<'a> {
+    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deposed: Option<&'a str>,
+    action: &'static str,
+}
+
+impl<'a> ObjectWire<'a> {
+    fn new(address: &ResourceAddress, deposed: Option<&'a DeposedKey>, doing: Doing) -> Self {
+        Self { address: address.to_string(), deposed: deposed.map(DeposedKey::as_str), action: doing_name(doing) }
+    }
+}
+
+fn doing_name(doing: Doing) -> &'static str {
+    match doing {
+        Doing::Refreshing => "refresh",
+        Doing::Reading => "read",
+        Doing::Previewing => "preview",
+        Doing::Creating => "create",
+        Doing::Updating => "update",
+        Doing::Deleting => "delete",
+        Doing::Forgetting => "forget",
+        Doing::Importing => "import",
+        Doing::Recovering => "recover",
+    }
+}
+
+/// A diagnostic.
+#[derive(Serialize)]
+pub(crate) struct DiagnosticWire<'a> {
+    severity: &'static str,
+    code: &'a str,
+    summary: &'a str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attribute: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<RangeWire<'a>>,
+    hints: &'a [String],
+}
+
+/// A place in a file; lines and columns count from 1, bytes from 0.
+#[derive(Serialize)]
+struct RangeWire<'a> {
+    filename: &'a str,
+    start: PositionWire,
+    end: PositionWire,
+}
+
+#[derive(Serialize)]
+struct PositionWire {
+    line: usize,
+    column: usize,
+    byte: u32,
+}
+
+impl<'a> DiagnosticWire<'a> {
+    /// A diagnostic with its first place.
+    pub(crate) fn new(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Self {
+        let range = diagnostic.labels.first().and_then(|(span, _)| {
+            let position = |byte: u32| {
+                let at = stack_core::Span { start: byte, end: byte, ..*span };
+                sources.line_column(at).map(|(line, column)| PositionWire { line, column, byte })
+            };
+            let filename = &*sources.get(span.file)?.name;
+            Some(RangeWire { filename, start: position(span.start)?, end: position(span.end)? })
+        });
+        Self {
+            severity: match diagnostic.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            code: diagnostic.code,
+            summary: &diagnostic.summary,
+            detail: &diagnostic.detail,
+            address: diagnostic.address.as_ref().map(ToString::to_string),
+            attribute: diagnostic.path.as_ref().map(ToString::to_string),
+            range,
+            hints: &diagnostic.hints,
+        }
+    }
+}
+
+/// A line with its time and, where there is one, its text for people.
+#[derive(Serialize)]
+struct Stamped<'a> {
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(flatten)]
+    line: Line<'a>,
+}
+
+fn write(line: Line<'_>, message: Option<String>) -> String {
+    let now = time::OffsetDateTime::now_utc();
+    let at = now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let mut text = serde_json::to_string(&Stamped { at, message, line }).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The first line of every command.
+pub(crate) fn version_line() -> String {
+    write(Line::Version { format: FORMAT, stack: VERSION }, None)
+}
+
+/// A diagnostic that belongs to no event.
+pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
+    write(Line::Diagnostic { diagnostic: DiagnosticWire::new(diagnostic, sources) }, None)
+}
+
+/// A plan: drift, changes, and their number.
+pub(crate) fn plan_lines(plan: &Plan) -> String {
+    let mut out = String::new();
+    for drift in &plan.drift {
+        out.push_str(&write(Line::Drift { address: drift.address.to_string(), deleted: drift.after.is_none() }, None));
+    }
+    for change in &plan.changes {
+        if change.action.is_no_op() && change.previous_address.is_none() && change.importing.is_none() {
+            continue;
+        }
+        let line = Line::PlannedChange {
+            address: change.address.to_string(),
+            previous_address: change.previous_address.as_ref().map(ToString::to_string),
+            deposed: change.deposed.as_ref().map(DeposedKey::as_str),
+            actions: actions(change.action),
+            reason: change.reason.as_ref().and_then(|reason: &Reason| reason_name(reason, change.action)),
+        };
+        out.push_str(&write(line, None));
+    }
+    out.push_str(&summary_line("plan", Counts::of(plan)));
+    out
+}
+
+/// How much of each thing was planned or done.
+pub(crate) fn summary_line(operation: &str, counts: Counts) -> String {
+    let Counts { import, add, change, destroy, forget } = counts;
+    write(Line::ChangeSummary { operation, import, add, change, remove: destroy, forget }, None)
+}
+
+/// The outputs after an apply; sensitive ones are masked.
+pub(crate) fn outputs_line(outputs: Box<RawValue>) -> String {
+    write(Line::Outputs { outputs }, None)
+}
+
+fn event_line(event: &Event, sources: &SourceMap) -> String {
+    let text = line(event, Paint(false));
+    let line = match event {
+        Event::Asking { reads, data, previews } => Line::Asking { reads: *reads, data: *data, previews: *previews },
+        Event::ApplyStarted { operations, estimate } => {
+            Line::ApplyStarted { operations: *operations, estimate_seconds: estimate.as_secs_f64() }
+        }
+        Event::Started { address, deposed, doing, id } => {
+            Line::Started { object: ObjectWire::new(address, deposed.as_ref(), *doing), id: id.as_deref() }
+        }
+        Event::Progress { address, text } => Line::Progress { address: address.to_string(), text },
+        Event::Retrying { address, error, pause } => {
+            Line::Retrying { address: address.to_string(), error, pause_seconds: pause.as_secs_f64() }
+        }
+        Event::Finished { address, deposed, doing, id, elapsed } => Line::Finished {
+            object: ObjectWire::new(address, deposed.as_ref(), *doing),
+            id: id.as_deref(),
+            elapsed_seconds: elapsed.as_secs_f64(),
+        },
+        Event::Failed { address, doing, elapsed, diagnostic } => Line::Failed {
+            object: ObjectWire::new(address, None, *doing),
+            elapsed_seconds: elapsed.as_secs_f64(),
+            diagnostic: DiagnosticWire::new(diagnostic, sources),
+        },
+        Event::Skipped { address, because } => {
+            Line::Skipped { address: address.to_string(), because: because.as_ref().map(ToString::to_string) }
+        }
+        Event::Recovered { address, outcome } => Line::Recovered { address: address.to_string(), outcome },
+        Event::Check { address, status } => {
+            let (status, messages) = match status {
+                CheckStatus::Passed => ("pass", &[][..]),
+                CheckStatus::Failed(messages) => ("fail", messages.as_slice()),
+                CheckStatus::Error(messages) => ("error", messages.as_slice()),
+                CheckStatus::Unknown => ("unknown", &[][..]),
+            };
+            Line::Check { address, status, messages }
+        }
+        Event::Diagnostic(diagnostic) => Line::Diagnostic { diagnostic: DiagnosticWire::new(diagnostic, sources) },
+        Event::Interrupted { abandoning } => Line::Interrupted { abandoning: *abandoning },
+    };
+    write(line, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> serde_json::Value {
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        value["at"] = "now".into();
+        value
+    }
+
+    #[test]
+    fn a_line_is_one_object_with_a_type() {
+        let address: ResourceAddress = "stack_data.a[\"x\"]".parse().unwrap();
+        let event = Event::Started { address, deposed: None, doing: Doing::Creating, id: None };
+        let wanted = serde_json::json!({
+            "at": "now", "type": "started", "address": "stack_data.a[\"x\"]", "action": "create",
+            "message": "stack_data.a[\"x\"]: Creating...",
+        });
+        assert_eq!(parsed(&event_line(&event, &SourceMap::default())), wanted);
+        assert_eq!(parsed(&version_line())["format"], FORMAT);
+    }
+}
