@@ -96,9 +96,15 @@ pub(crate) enum Kind {
     Tuple(Vec<Node>),
     Object(Vec<(Node, Node)>),
     /// From outside; `free` indexes the expression's free traversals.
-    Traversal { free: usize, steps: Vec<(Access, Span)> },
+    Traversal {
+        free: usize,
+        steps: Vec<(Access, Span)>,
+    },
     /// From a variable of a `for` around it.
-    Local { name: Arc<str>, steps: Vec<(Access, Span)> },
+    Local {
+        name: Arc<str>,
+        steps: Vec<(Access, Span)>,
+    },
     Attribute(Box<Node>, Arc<str>),
     Index(Box<Node>, Box<Node>),
     /// The source, and what is taken of each member, over [`Kind::SplatItem`].
@@ -141,7 +147,13 @@ impl Expr {
         let mut parser = Parser::new(text, range, file, Mode::Expression);
         match parser.whole_expression() {
             Ok(node) => Self::finish(node, parser.free),
-            Err(diagnostic) => Self::finish(Node { kind: Kind::Invalid(diagnostic), span }, Vec::new()),
+            Err(diagnostic) => Self::finish(
+                Node {
+                    kind: Kind::Invalid(diagnostic),
+                    span,
+                },
+                Vec::new(),
+            ),
         }
     }
 
@@ -153,7 +165,13 @@ impl Expr {
 
     /// A constant.
     pub fn literal(value: Value, span: Span) -> Self {
-        Self::finish(Node { kind: Kind::Literal(value), span }, Vec::new())
+        Self::finish(
+            Node {
+                kind: Kind::Literal(value),
+                span,
+            },
+            Vec::new(),
+        )
     }
 
     fn finish(node: Node, free: Vec<Free>) -> Self {
@@ -215,10 +233,16 @@ impl Expr {
 
     /// The expression as a chain of literal steps, if it is one.
     pub fn traversal(&self) -> Option<Traversal> {
-        let Kind::Traversal { free, steps } = &self.0.node.kind else { return None };
+        let Kind::Traversal { free, steps } = &self.0.node.kind else {
+            return None;
+        };
         let root = self.0.free.get(*free)?.root.clone();
         let steps = steps.iter().map(|(step, _)| step.clone()).collect();
-        Some(Traversal { root, steps, span: self.0.span })
+        Some(Traversal {
+            root,
+            steps,
+            span: self.0.span,
+        })
     }
 
     /// The value of a literal: a number, a bool, null, or a text without interpolations.

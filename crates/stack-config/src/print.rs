@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use stack_core::{FileId, Diagnostics, Marks, Type, Value};
+use stack_core::{Diagnostics, FileId, Marks, Type, Value};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use crate::evaluate::{Evaluator, Scope, evaluate};
@@ -33,7 +33,9 @@ pub fn console_line(text: &str, scope: &dyn Scope) -> Result<String, Diagnostics
 fn write_value(out: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Unknown(_) => out.push_str("(known after apply)"),
-        Value::Marked(_, inner) if matches!(**inner, Value::Unknown(_)) => out.push_str("(known after apply)"),
+        Value::Marked(_, inner) if matches!(**inner, Value::Unknown(_)) => {
+            out.push_str("(known after apply)")
+        }
         Value::Marked(marks, _) if marks.contains(Marks::SENSITIVE) => out.push_str("(sensitive value)"),
         Value::Marked(..) => out.push_str("(ephemeral value)"),
         Value::Null(ty) => out.push_str(&null_of(ty)),

@@ -121,8 +121,16 @@ impl fmt::Display for Subject {
         match self {
             Self::Variable(name) => write!(f, "var.{name}"),
             Self::Local(name) => write!(f, "local.{name}"),
-            Self::Resource { mode: Mode::Managed, ty, name } => write!(f, "{ty}.{name}"),
-            Self::Resource { mode: Mode::Data, ty, name } => write!(f, "data.{ty}.{name}"),
+            Self::Resource {
+                mode: Mode::Managed,
+                ty,
+                name,
+            } => write!(f, "{ty}.{name}"),
+            Self::Resource {
+                mode: Mode::Data,
+                ty,
+                name,
+            } => write!(f, "data.{ty}.{name}"),
             Self::Module(name) => write!(f, "module.{name}"),
             Self::Each(EachPart::Key) => f.write_str("each.key"),
             Self::Each(EachPart::Value) => f.write_str("each.value"),
@@ -152,7 +160,11 @@ impl Traversal {
         let (subject, used) = self.subject().map_err(|(summary, detail)| {
             Box::new(Diagnostic::error("STK0201", summary, detail).at(self.span))
         })?;
-        Ok(Reference { subject, span: self.span, rest: self.steps[used..].to_vec() })
+        Ok(Reference {
+            subject,
+            span: self.span,
+            rest: self.steps[used..].to_vec(),
+        })
     }
 
     fn attribute(&self, position: usize) -> Option<Arc<str>> {

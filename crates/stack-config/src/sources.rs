@@ -45,7 +45,9 @@ pub struct MemorySources {
 impl MemorySources {
     /// No files.
     pub const fn new() -> Self {
-        Self { files: BTreeMap::new() }
+        Self {
+            files: BTreeMap::new(),
+        }
     }
 
     /// Adds a file; its folders come with it.
@@ -74,7 +76,10 @@ fn clean(path: &str) -> String {
 
 impl Sources for MemorySources {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        self.files.get(&clean(path)).cloned().ok_or_else(|| "no such file".to_owned())
+        self.files
+            .get(&clean(path))
+            .cloned()
+            .ok_or_else(|| "no such file".to_owned())
     }
 
     fn list(&self, dir: &str) -> Result<Vec<Entry>, String> {
@@ -85,7 +90,9 @@ impl Sources for MemorySources {
         };
         let mut entries: BTreeMap<&str, bool> = BTreeMap::new();
         for path in self.files.keys() {
-            let Some(rest) = path.strip_prefix(&prefix) else { continue };
+            let Some(rest) = path.strip_prefix(&prefix) else {
+                continue;
+            };
             if prefix.is_empty() && path.starts_with('/') {
                 continue;
             }
@@ -97,7 +104,13 @@ impl Sources for MemorySources {
         if entries.is_empty() && !dir.is_empty() {
             return Err("no such folder".to_owned());
         }
-        Ok(entries.into_iter().map(|(name, folder)| Entry { name: name.to_owned(), folder }).collect())
+        Ok(entries
+            .into_iter()
+            .map(|(name, folder)| Entry {
+                name: name.to_owned(),
+                folder,
+            })
+            .collect())
     }
 }
 
@@ -107,9 +120,17 @@ mod tests {
 
     #[test]
     fn memory_lists_files_and_folders() {
-        let sources = MemorySources::new().with("a/b.hcl", "x").with("./a/c/d.txt", "y").with("e.hcl", "z");
+        let sources = MemorySources::new()
+            .with("a/b.hcl", "x")
+            .with("./a/c/d.txt", "y")
+            .with("e.hcl", "z");
         let names = |dir: &str| -> Vec<(String, bool)> {
-            sources.list(dir).unwrap().into_iter().map(|e| (e.name, e.folder)).collect()
+            sources
+                .list(dir)
+                .unwrap()
+                .into_iter()
+                .map(|e| (e.name, e.folder))
+                .collect()
         };
         assert_eq!(names("."), [("a".to_owned(), true), ("e.hcl".to_owned(), false)]);
         assert_eq!(names("a"), [("b.hcl".to_owned(), false), ("c".to_owned(), true)]);

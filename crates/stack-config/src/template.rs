@@ -22,7 +22,10 @@ pub(crate) fn render(
     vars: &Value,
 ) -> Result<Value, FunctionError> {
     if context.depth >= MAX_DEPTH {
-        return Err(FunctionError::argument(0, format!("templates render templates more than {MAX_DEPTH} levels deep")));
+        return Err(FunctionError::argument(
+            0,
+            format!("templates render templates more than {MAX_DEPTH} levels deep"),
+        ));
     }
     let Some(variables) = vars.as_mapping() else {
         return Err(FunctionError::argument(1, "invalid vars value: must be a map"));
@@ -41,13 +44,21 @@ pub(crate) fn render(
         }
         FunctionError::argument(0, lines.join("; "))
     })?;
-    let mut missing: Vec<&str> = expr.free().iter().map(|f| f.root.as_ref()).filter(|root| !variables.contains_key(*root)).collect();
+    let mut missing: Vec<&str> = expr
+        .free()
+        .iter()
+        .map(|f| f.root.as_ref())
+        .filter(|root| !variables.contains_key(*root))
+        .collect();
     missing.dedup();
     if let Some(root) = missing.first() {
         let message = format!("vars map does not contain key {root:?}, which {name} refers to");
         return Err(FunctionError::argument(1, message));
     }
-    let bound: Vec<(Arc<str>, Value)> = variables.iter().map(|(k, v)| (Arc::from(k.as_str()), v.clone())).collect();
+    let bound: Vec<(Arc<str>, Value)> = variables
+        .iter()
+        .map(|(k, v)| (Arc::from(k.as_str()), v.clone()))
+        .collect();
     if !vars.is_known() {
         return Ok(dynamic());
     }
@@ -71,6 +82,8 @@ fn place(text: &str, at: usize) -> String {
 
 fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
-    characters.next().is_some_and(|c| unicode_ident::is_xid_start(c) || c == '_')
+    characters
+        .next()
+        .is_some_and(|c| unicode_ident::is_xid_start(c) || c == '_')
         && characters.all(|c| unicode_ident::is_xid_continue(c) || c == '-')
 }

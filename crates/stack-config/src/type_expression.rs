@@ -37,14 +37,21 @@ enum Place {
 impl TypeConstraint {
     /// `any`
     pub fn any() -> Self {
-        Self { ty: Type::Dynamic, defaults: Defaults::default() }
+        Self {
+            ty: Type::Dynamic,
+            defaults: Defaults::default(),
+        }
     }
 
     /// The constraint that an argument of a parsed file holds; `text` is the whole text of that file.
     ///
     /// # Errors
     /// The expression is no type.
-    pub fn parse(file: FileId, text: &str, expression: &hcl_edit::expr::Expression) -> Result<Self, Diagnostics> {
+    pub fn parse(
+        file: FileId,
+        text: &str,
+        expression: &hcl_edit::expr::Expression,
+    ) -> Result<Self, Diagnostics> {
         type_constraint(&Expr::new(file, text, expression))
     }
 
@@ -74,12 +81,21 @@ impl Defaults {
     }
 
     fn within(place: Place, inside: Defaults) -> Self {
-        let inside = if inside.is_empty() { BTreeMap::new() } else { BTreeMap::from([(place, inside)]) };
-        Self { values: BTreeMap::new(), inside }
+        let inside = if inside.is_empty() {
+            BTreeMap::new()
+        } else {
+            BTreeMap::from([(place, inside)])
+        };
+        Self {
+            values: BTreeMap::new(),
+            inside,
+        }
     }
 
     fn at(&self, place: Place) -> Option<&Defaults> {
-        self.inside.get(&place).or_else(|| self.inside.get(&Place::Members))
+        self.inside
+            .get(&place)
+            .or_else(|| self.inside.get(&Place::Members))
     }
 
     /// The value with attributes that are missing or null set to their defaults. Nulls and unknown values as a whole stay.
@@ -91,7 +107,8 @@ impl Defaults {
             Value::Marked(marks, inner) => self.fill(inner).mark(*marks),
             Value::List(_, members) | Value::Set(_, members) | Value::Tuple(members) => {
                 let filled = members.iter().enumerate().map(|(i, member)| {
-                    self.at(Place::Position(i)).map_or_else(|| member.clone(), |inside| inside.fill(member))
+                    self.at(Place::Position(i))
+                        .map_or_else(|| member.clone(), |inside| inside.fill(member))
                 });
                 // The conversion that follows makes a list or set of it again.
                 Value::tuple(filled.collect())
@@ -100,7 +117,10 @@ impl Defaults {
                 let mut filled: BTreeMap<String, Value> = BTreeMap::new();
                 for (name, member) in members.iter() {
                     let inside = self.at(Place::Attribute(name.clone()));
-                    filled.insert(name.clone(), inside.map_or_else(|| member.clone(), |inside| inside.fill(member)));
+                    filled.insert(
+                        name.clone(),
+                        inside.map_or_else(|| member.clone(), |inside| inside.fill(member)),
+                    );
                 }
                 for (name, default) in &self.values {
                     if filled.get(name).is_none_or(Value::is_null) {
@@ -161,22 +181,40 @@ impl Reader<'_> {
         let argument = match (name, call.arguments.as_slice()) {
             ("list" | "set" | "map" | "object" | "tuple", [argument]) if !call.expand => argument,
             ("list" | "set" | "map", _) => {
-                return Err(invalid(span, format!("The {name} type constructor requires one argument specifying the element type.")));
+                return Err(invalid(
+                    span,
+                    format!("The {name} type constructor requires one argument specifying the element type."),
+                ));
             }
             ("object", _) => {
-                return Err(invalid(span, "The object type constructor requires one argument specifying the attribute types and values as a map."));
+                return Err(invalid(
+                    span,
+                    "The object type constructor requires one argument specifying the attribute types and values as a map.",
+                ));
             }
             ("tuple", _) => {
-                return Err(invalid(span, "The tuple type constructor requires one argument specifying the element types as a list."));
+                return Err(invalid(
+                    span,
+                    "The tuple type constructor requires one argument specifying the element types as a list.",
+                ));
             }
             ("optional", _) => {
-                return Err(invalid(call.name_span, "Keyword \"optional\" is valid only as a modifier for object type attributes."));
+                return Err(invalid(
+                    call.name_span,
+                    "Keyword \"optional\" is valid only as a modifier for object type attributes.",
+                ));
             }
             ("any" | "bool" | "number" | "string", _) => {
-                return Err(invalid(call.name_span, format!("Primitive type keyword \"{name}\" does not expect arguments.")));
+                return Err(invalid(
+                    call.name_span,
+                    format!("Primitive type keyword \"{name}\" does not expect arguments."),
+                ));
             }
             _ => {
-                return Err(invalid(call.name_span, format!("Keyword \"{name}\" is not a valid type constructor.")));
+                return Err(invalid(
+                    call.name_span,
+                    format!("Keyword \"{name}\" is not a valid type constructor."),
+                ));
             }
         };
         match name {
@@ -196,7 +234,10 @@ impl Reader<'_> {
 
     fn tuple(&self, node: &Node) -> Read {
         let Kind::Tuple(members) = &node.kind else {
-            return Err(invalid(node.span, "Tuple type constructor requires a list of element types."));
+            return Err(invalid(
+                node.span,
+                "Tuple type constructor requires a list of element types.",
+            ));
         };
         let mut types = Vec::with_capacity(members.len());
         let mut defaults = Defaults::default();
@@ -212,7 +253,10 @@ impl Reader<'_> {
 
     fn object(&self, node: &Node) -> Read {
         let Kind::Object(items) = &node.kind else {
-            return Err(invalid(node.span, "Object type constructor requires a map whose keys are attribute names and whose values are the corresponding attribute types."));
+            return Err(invalid(
+                node.span,
+                "Object type constructor requires a map whose keys are attribute names and whose values are the corresponding attribute types.",
+            ));
         };
         let mut diagnostics = Diagnostics::new();
         let mut attributes = BTreeMap::new();
@@ -220,13 +264,21 @@ impl Reader<'_> {
         let mut defaults = Defaults::default();
         for (key, value) in items {
             let Kind::Literal(Value::String(name)) = &key.kind else {
-                diagnostics.extend(invalid(key.span, "Object constructor map keys must be attribute names."));
+                diagnostics.extend(invalid(
+                    key.span,
+                    "Object constructor map keys must be attribute names.",
+                ));
                 continue;
             };
             let attribute = self.attribute(value);
-            let Some(attribute) = diagnostics.absorb(attribute) else { continue };
+            let Some(attribute) = diagnostics.absorb(attribute) else {
+                continue;
+            };
             if attributes.insert(name.to_string(), attribute.ty).is_some() {
-                diagnostics.extend(invalid(key.span, format!("The attribute \"{name}\" is declared twice.")));
+                diagnostics.extend(invalid(
+                    key.span,
+                    format!("The attribute \"{name}\" is declared twice."),
+                ));
             }
             if attribute.optional {
                 optional.insert(name.to_string());
@@ -235,13 +287,18 @@ impl Reader<'_> {
                 defaults.values.insert(name.to_string(), default);
             }
             if !attribute.inside.is_empty() {
-                defaults.inside.insert(Place::Attribute(name.to_string()), attribute.inside);
+                defaults
+                    .inside
+                    .insert(Place::Attribute(name.to_string()), attribute.inside);
             }
         }
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        Ok((Type::Object(Arc::new(ObjectType { attributes, optional })), defaults))
+        Ok((
+            Type::Object(Arc::new(ObjectType { attributes, optional })),
+            defaults,
+        ))
     }
 
     fn attribute(&self, node: &Node) -> Result<Attribute, Diagnostics> {
@@ -249,15 +306,28 @@ impl Reader<'_> {
             Kind::Call(call) if call.name.as_ref() == "optional" => call,
             _ => {
                 let (ty, inside) = self.read(node)?;
-                return Ok(Attribute { ty, optional: false, default: None, inside });
+                return Ok(Attribute {
+                    ty,
+                    optional: false,
+                    default: None,
+                    inside,
+                });
             }
         };
         let (ty, default) = match call.arguments.as_slice() {
             [ty] => (ty, None),
             [ty, default] => (ty, Some(default)),
-            [] => return Err(invalid(node.span, "Optional attribute modifier requires the attribute type as its argument.")),
+            [] => {
+                return Err(invalid(
+                    node.span,
+                    "Optional attribute modifier requires the attribute type as its argument.",
+                ));
+            }
             [_, _, extra, ..] => {
-                return Err(invalid(extra.span, "Optional attribute modifier expects only one or two arguments: the attribute type, and a default value."));
+                return Err(invalid(
+                    extra.span,
+                    "Optional attribute modifier expects only one or two arguments: the attribute type, and a default value.",
+                ));
             }
         };
         let (ty, inside) = self.read(ty)?;
@@ -266,15 +336,23 @@ impl Reader<'_> {
             Some(node) => {
                 let value = evaluate_part(node)?;
                 let converted = convert(&value, &ty).map_err(|e| {
-                    let detail = format!("This default value is not compatible with the attribute's type constraint: {e}.");
+                    let detail = format!(
+                        "This default value is not compatible with the attribute's type constraint: {e}."
+                    );
                     Diagnostics::from(
-                        Diagnostic::error("STK0220", "Invalid default value for optional attribute", detail).at(node.span),
+                        Diagnostic::error("STK0220", "Invalid default value for optional attribute", detail)
+                            .at(node.span),
                     )
                 })?;
                 Some(converted)
             }
         };
-        Ok(Attribute { ty, optional: true, default, inside })
+        Ok(Attribute {
+            ty,
+            optional: true,
+            default,
+            inside,
+        })
     }
 }
 
@@ -292,17 +370,31 @@ fn keyword(name: &str, span: Span) -> Read {
         "number" => Type::Number,
         "string" => Type::String,
         "list" | "set" | "map" => {
-            return Err(invalid(span, format!("The {name} type constructor requires one argument specifying the element type.")));
+            return Err(invalid(
+                span,
+                format!("The {name} type constructor requires one argument specifying the element type."),
+            ));
         }
         "object" => {
-            return Err(invalid(span, "The object type constructor requires one argument specifying the attribute types and values as a map."));
+            return Err(invalid(
+                span,
+                "The object type constructor requires one argument specifying the attribute types and values as a map.",
+            ));
         }
         "tuple" => {
-            return Err(invalid(span, "The tuple type constructor requires one argument specifying the element types as a list."));
+            return Err(invalid(
+                span,
+                "The tuple type constructor requires one argument specifying the element types as a list.",
+            ));
         }
         other => {
-            let diagnostics = invalid(span, format!("The keyword \"{other}\" is not a valid type specification."));
-            let known = ["any", "bool", "list", "map", "number", "object", "set", "string", "tuple"];
+            let diagnostics = invalid(
+                span,
+                format!("The keyword \"{other}\" is not a valid type specification."),
+            );
+            let known = [
+                "any", "bool", "list", "map", "number", "object", "set", "string", "tuple",
+            ];
             return Err(match crate::suggest::did_you_mean(other, known) {
                 Some(near) => diagnostics.hint(&format!("did you mean \"{near}\"?")),
                 None => diagnostics,

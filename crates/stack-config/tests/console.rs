@@ -22,7 +22,9 @@ struct Empty(MemorySources);
 impl Scope for Empty {
     fn value(&self, reference: &Reference) -> Result<Value, Diagnostics> {
         let fail = |summary: &str| {
-            Err(Diagnostics::from(Diagnostic::error("TEST", summary, reference.to_string()).at(reference.span)))
+            Err(Diagnostics::from(
+                Diagnostic::error("TEST", summary, reference.to_string()).at(reference.span),
+            ))
         };
         match &reference.subject {
             Subject::Path(PathKind::Module | PathKind::Root) => Ok(Value::from(".")),
@@ -32,7 +34,10 @@ impl Scope for Empty {
             Subject::Variable(_) => fail("Reference to undeclared input variable"),
             Subject::Local(_) => fail("Reference to undeclared local value"),
             Subject::Module(_) => fail("Reference to undeclared module"),
-            Subject::Resource { mode: Mode::Managed | Mode::Data, .. } => fail("Reference to undeclared resource"),
+            Subject::Resource {
+                mode: Mode::Managed | Mode::Data,
+                ..
+            } => fail("Reference to undeclared resource"),
             Subject::CountIndex => fail("Reference to \"count\" in non-counted context"),
             Subject::Each(EachPart::Key | EachPart::Value) => {
                 fail("Reference to \"each\" in context without for_each")
@@ -87,11 +92,21 @@ fn expressions_answer_as_recorded() {
             *passed.get_mut(kind).unwrap() += 1;
         } else {
             let got = got.map_or_else(|e| format!("error: {e}"), |out| out);
-            println!("{} [{}] {}\n   expected: {:?}\n   got:      {:?}", case.id, case.area, case.expr, case.out, got);
+            println!(
+                "{} [{}] {}\n   expected: {:?}\n   got:      {:?}",
+                case.id, case.area, case.expr, case.out, got
+            );
         }
     }
-    println!("values {}/{}, errors {}/{}", passed["values"], total["values"], passed["errors"], total["errors"]);
+    println!(
+        "values {}/{}, errors {}/{}",
+        passed["values"], total["values"], passed["errors"], total["errors"]
+    );
     for (name, count) in &passed {
-        assert!(count >= &floor[name], "{name}: {count} pass, {} passed before", floor[name]);
+        assert!(
+            count >= &floor[name],
+            "{name}: {count} pass, {} passed before",
+            floor[name]
+        );
     }
 }

@@ -18,8 +18,12 @@ impl Scope for Variables {
                 let found = self.0.iter().find(|(n, _)| *n == name.as_ref());
                 found.map(|(_, v)| v.clone()).ok_or_else(|| {
                     Diagnostics::from(
-                        stack_core::Diagnostic::error("TEST", "Reference to undeclared input variable", name.to_string())
-                            .at(reference.span),
+                        stack_core::Diagnostic::error(
+                            "TEST",
+                            "Reference to undeclared input variable",
+                            name.to_string(),
+                        )
+                        .at(reference.span),
                     )
                 })
             }
@@ -37,7 +41,10 @@ impl Scope for Variables {
 }
 
 fn with(text: &str, variables: Vec<(&'static str, Value)>) -> Result<Value, Diagnostics> {
-    evaluate(&parse_expression(text, FileId(0))?, &Variables(variables, MemorySources::new()))
+    evaluate(
+        &parse_expression(text, FileId(0))?,
+        &Variables(variables, MemorySources::new()),
+    )
 }
 
 fn value(text: &str) -> Value {
@@ -63,9 +70,15 @@ fn not_null(ty: Type) -> Value {
 
 #[test]
 fn heredocs_lose_the_indentation_their_lines_share() {
-    assert_eq!(value("<<-EOT\n    a\n      b\n\n    c\n    EOT\n"), Value::from("a\n  b\n\nc\n"));
+    assert_eq!(
+        value("<<-EOT\n    a\n      b\n\n    c\n    EOT\n"),
+        Value::from("a\n  b\n\nc\n")
+    );
     assert_eq!(value("<<EOT\n  a\nEOT"), Value::from("  a\n"));
-    assert_eq!(value("<<-EOT\n  a ${1} b\nc\n  EOT\n"), Value::from("  a 1 b\nc\n"));
+    assert_eq!(
+        value("<<-EOT\n  a ${1} b\nc\n  EOT\n"),
+        Value::from("  a 1 b\nc\n")
+    );
     assert_eq!(value("<<EOT\nEOT\n"), Value::from(""));
 }
 
@@ -80,13 +93,19 @@ fn directives_at_the_start_of_a_line_have_no_indentation() {
 #[test]
 fn carriage_returns_survive_in_heredocs() {
     assert_eq!(value("<<EOT\r\na\r\nEOT\r\n"), Value::from("a\r\n"));
-    assert_eq!(value("<<-EOT\r\n  a\r\n  b\r\n  EOT\r\n"), Value::from("a\r\nb\r\n"));
+    assert_eq!(
+        value("<<-EOT\r\n  a\r\n  b\r\n  EOT\r\n"),
+        Value::from("a\r\nb\r\n")
+    );
 }
 
 #[test]
 fn a_heredoc_may_be_an_argument() {
     assert_eq!(value("upper(<<EOT\na\nEOT\n)"), Value::from("A\n"));
-    assert_eq!(value("{\n  a = <<EOT\nx\nEOT\n  b = 1\n}").attribute("a"), Some(&Value::from("x\n")));
+    assert_eq!(
+        value("{\n  a = <<EOT\nx\nEOT\n  b = 1\n}").attribute("a"),
+        Some(&Value::from("x\n"))
+    );
 }
 
 #[test]
@@ -97,7 +116,10 @@ fn markers_inside_lines_do_not_end_a_heredoc() {
 
 #[test]
 fn escaped_markers_stand_for_themselves() {
-    assert_eq!(value(r#""$${a} %%{b} $ % $$ $a""#), Value::from("${a} %{b} $ % $$ $a"));
+    assert_eq!(
+        value(r#""$${a} %%{b} $ % $$ $a""#),
+        Value::from("${a} %{b} $ % $$ $a")
+    );
     assert_eq!(value("<<EOT\n$${a} \\n\nEOT\n"), Value::from("${a} \\n\n"));
 }
 
@@ -105,7 +127,10 @@ fn escaped_markers_stand_for_themselves() {
 fn trim_markers_take_the_space_up_to_the_end_of_the_line() {
     let sources = Variables(Vec::new(), MemorySources::new());
     let render = |text: &str| evaluate(&parse_template(text, FileId(0)).unwrap(), &sources).unwrap();
-    assert_eq!(render("a\n%{ if true ~}\n  b\n%{ endif ~}\nc"), Value::from("a\n  b\nc"));
+    assert_eq!(
+        render("a\n%{ if true ~}\n  b\n%{ endif ~}\nc"),
+        Value::from("a\n  b\nc")
+    );
     assert_eq!(render("a  ${~ 1 ~}  b"), Value::from("a1b"));
     assert_eq!(render("${[1]}"), value("[1]"));
 }
@@ -120,19 +145,41 @@ fn duplicate_keys_take_the_last() {
 fn unknown_values_keep_what_is_known_of_them() {
     let id = || vec![("id", not_null(Type::String))];
     assert_eq!(with("var.id == null", id()).unwrap(), Value::Bool(false));
-    assert_eq!(with("startswith(\"pre-${var.id}\", \"pre-\")", id()).unwrap(), Value::Bool(true));
-    assert_eq!(with("startswith(\"pre-${var.id}\", \"post\")", id()).unwrap(), Value::Bool(false));
-    assert_eq!(with("\"pre-${var.id}\" == \"post-1\"", id()).unwrap(), Value::Bool(false));
-    for text in ["can(var.id)", "false && (var.id == \"a\")", "var.id == \"a\" ? \"a\" : \"a\"", "upper(var.id)"] {
+    assert_eq!(
+        with("startswith(\"pre-${var.id}\", \"pre-\")", id()).unwrap(),
+        Value::Bool(true)
+    );
+    assert_eq!(
+        with("startswith(\"pre-${var.id}\", \"post\")", id()).unwrap(),
+        Value::Bool(false)
+    );
+    assert_eq!(
+        with("\"pre-${var.id}\" == \"post-1\"", id()).unwrap(),
+        Value::Bool(false)
+    );
+    for text in [
+        "can(var.id)",
+        "false && (var.id == \"a\")",
+        "var.id == \"a\" ? \"a\" : \"a\"",
+        "upper(var.id)",
+    ] {
         assert!(!with(text, id()).unwrap().is_known(), "{text}");
     }
     assert_eq!(with("upper(var.id) == null", id()).unwrap(), Value::Bool(false));
-    assert_eq!(with("(var.id == \"x\" ? [1] : [1, 2]) == null", id()).unwrap(), Value::Bool(false));
+    assert_eq!(
+        with("(var.id == \"x\" ? [1] : [1, 2]) == null", id()).unwrap(),
+        Value::Bool(false)
+    );
 }
 
 #[test]
 fn unknown_collections_have_unknown_members() {
-    let list = || vec![("l", unknown(Type::list(Type::object([("a".to_owned(), Type::String)]))))];
+    let list = || {
+        vec![(
+            "l",
+            unknown(Type::list(Type::object([("a".to_owned(), Type::String)]))),
+        )]
+    };
     assert_eq!(with("var.l[*].a", list()).unwrap().ty(), Type::list(Type::String));
     assert_eq!(with("var.l[0].a", list()).unwrap(), unknown(Type::String));
     assert!(with("[for x in var.l : x.a]", list()).unwrap().ty() == Type::Dynamic);
@@ -143,8 +190,14 @@ fn unknown_collections_have_unknown_members() {
 fn marks_follow_values() {
     let secret = || vec![("s", Value::from("x").sensitive())];
     let marked = |text: &str| with(text, secret()).unwrap().marks().contains(Marks::SENSITIVE);
-    for text in ["var.s", "\"a-${var.s}\"", "upper(var.s)", "var.s == \"x\"", "var.s == \"x\" ? 1 : 2", "join(\",\", [var.s])"]
-    {
+    for text in [
+        "var.s",
+        "\"a-${var.s}\"",
+        "upper(var.s)",
+        "var.s == \"x\"",
+        "var.s == \"x\" ? 1 : 2",
+        "join(\",\", [var.s])",
+    ] {
         assert!(marked(text), "{text}");
     }
     let tuple = with("[var.s, 1]", secret()).unwrap();
@@ -162,9 +215,20 @@ fn references_leave_out_variables_of_for() {
     )
     .unwrap();
     let names: Vec<String> = expr.references().iter().map(ToString::to_string).collect();
-    assert_eq!(names, ["aws_instance.a[0].tags", "var.x[\"y\"]", "local.z", "module.m.out"]);
+    assert_eq!(
+        names,
+        [
+            "aws_instance.a[0].tags",
+            "var.x[\"y\"]",
+            "local.z",
+            "module.m.out"
+        ]
+    );
     let first = &expr.references()[0];
-    assert_eq!(first.rest, [Access::Index(0), Access::Attribute(Arc::from("tags"))]);
+    assert_eq!(
+        first.rest,
+        [Access::Index(0), Access::Attribute(Arc::from("tags"))]
+    );
 }
 
 #[test]
@@ -174,12 +238,18 @@ fn names_may_be_bound_from_outside() {
     assert_eq!(expr.references_besides(std::slice::from_ref(&name)).len(), 1);
     let bound = [(name, Value::object([("value".to_owned(), Value::from(80))]))];
     let scope = Variables(vec![("x", Value::from("tcp"))], MemorySources::new());
-    assert_eq!(evaluate_with(&expr, &scope, &bound).unwrap(), Value::from("80-tcp"));
+    assert_eq!(
+        evaluate_with(&expr, &scope, &bound).unwrap(),
+        Value::from("80-tcp")
+    );
 }
 
 #[test]
 fn try_does_not_hide_what_is_not_declared() {
-    assert_eq!(summary("try(var.nope, 1)"), "Reference to undeclared input variable");
+    assert_eq!(
+        summary("try(var.nope, 1)"),
+        "Reference to undeclared input variable"
+    );
     assert_eq!(value("try(nope(1), 2)"), value("2"));
     assert_eq!(value("try(null.a, 5.a, \"x\")"), Value::from("x"));
 }
@@ -206,7 +276,13 @@ fn mistakes_name_place_and_way_out() {
 fn deep_and_long_expressions_are_refused_or_evaluated_but_never_overflow() {
     let parentheses = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
     assert_eq!(summary(&parentheses), "Expression too deep");
-    for text in ["[".repeat(5000), "{a=".repeat(5000), "-".repeat(5000), "\"${".repeat(5000), "a.*".repeat(5000)] {
+    for text in [
+        "[".repeat(5000),
+        "{a=".repeat(5000),
+        "-".repeat(5000),
+        "\"${".repeat(5000),
+        "a.*".repeat(5000),
+    ] {
         assert!(parse_expression(&text, FileId(0)).is_err());
     }
     let sum = vec!["1"; 1500].join(" + ");
@@ -225,9 +301,14 @@ fn types_fill_defaults_of_optional_attributes() {
     )
     .unwrap();
     let constraint = type_constraint(&expr).unwrap();
-    let full = constraint.apply(&value("{name = \"a\", port = null, extra = 1}")).unwrap();
+    let full = constraint
+        .apply(&value("{name = \"a\", port = null, extra = 1}"))
+        .unwrap();
     assert_eq!(full.attribute("port"), Some(&value("80")));
-    assert_eq!(full.attribute("tls").and_then(|t| t.attribute("on")), Some(&Value::Bool(true)));
+    assert_eq!(
+        full.attribute("tls").and_then(|t| t.attribute("on")),
+        Some(&Value::Bool(true))
+    );
     let error = constraint.apply(&value("{port = 1}")).unwrap_err();
     assert_eq!(error.to_string(), "attribute \"name\" is required");
     let wrong = type_constraint(&parse_expression("lst(string)", FileId(0)).unwrap());
@@ -237,7 +318,10 @@ fn types_fill_defaults_of_optional_attributes() {
 #[test]
 fn defaults_reach_into_collections() {
     let expr = parse_expression("map(list(object({ a = optional(string, \"x\") })))", FileId(0)).unwrap();
-    let filled = type_constraint(&expr).unwrap().apply(&value("{k = [{}, {a = \"y\"}]}")).unwrap();
+    let filled = type_constraint(&expr)
+        .unwrap()
+        .apply(&value("{k = [{}, {a = \"y\"}]}"))
+        .unwrap();
     assert_eq!(
         render_value(&filled),
         "tomap({\n  \"k\" = tolist([\n    {\n      \"a\" = \"x\"\n    },\n    {\n      \"a\" = \"y\"\n    },\n  ])\n})"

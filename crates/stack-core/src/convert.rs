@@ -17,7 +17,10 @@ pub struct ConvertError {
 
 impl ConvertError {
     fn new(message: impl Into<String>) -> Self {
-        Self { path: Path::root(), message: message.into() }
+        Self {
+            path: Path::root(),
+            message: message.into(),
+        }
     }
 
     fn within(mut self, step: Step) -> Self {
@@ -53,7 +56,11 @@ pub fn convert(value: &Value, ty: &Type) -> Result<Value, ConvertError> {
             if is_collection(&to) && is_collection(&unknown.ty) {
                 // A set may have fewer members than the list it is made of, but at least one.
                 let shrinks = matches!(to, Type::Set(_));
-                converted.min_length = if shrinks { unknown.min_length.min(1) } else { unknown.min_length };
+                converted.min_length = if shrinks {
+                    unknown.min_length.min(1)
+                } else {
+                    unknown.min_length
+                };
                 converted.max_length = unknown.max_length;
             }
             Ok(Value::Unknown(Box::new(converted)))
@@ -107,7 +114,8 @@ pub fn convertible(from: &Type, to: &Type) -> bool {
 fn check(from: &Type, to: &Type) -> Result<(), ConvertError> {
     let fits = match (from, to) {
         (_, Type::Dynamic) | (Type::Dynamic, _) => true,
-        (Type::Bool | Type::Number | Type::String, Type::String) | (Type::String, Type::Bool | Type::Number) => true,
+        (Type::Bool | Type::Number | Type::String, Type::String)
+        | (Type::String, Type::Bool | Type::Number) => true,
         (Type::List(f) | Type::Set(f), Type::List(t) | Type::Set(t)) | (Type::Map(f), Type::Map(t)) => {
             return check(f, t).map_err(|_| ConvertError::new(mismatch(from, to)));
         }
@@ -116,25 +124,32 @@ fn check(from: &Type, to: &Type) -> Result<(), ConvertError> {
         }
         (Type::Object(f), Type::Map(t)) => {
             let types: Vec<Type> = f.attributes.values().cloned().collect();
-            types.iter().all(|f| convertible(f, t)) && (!t.has_dynamic() || types.is_empty() || unify(&types).is_some())
+            types.iter().all(|f| convertible(f, t))
+                && (!t.has_dynamic() || types.is_empty() || unify(&types).is_some())
         }
         (Type::Tuple(fs), Type::Tuple(ts)) => {
             fs.len() == ts.len() && fs.iter().zip(ts.iter()).all(|(f, t)| convertible(f, t))
         }
         (Type::Object(f), Type::Object(t)) => t.attributes.iter().all(|(name, t_attribute)| {
-            f.attributes.get(name).map_or(t.optional.contains(name), |f| convertible(f, t_attribute))
+            f.attributes
+                .get(name)
+                .map_or(t.optional.contains(name), |f| convertible(f, t_attribute))
         }),
         (Type::Map(f), Type::Object(t)) => t.attributes.values().all(|t| convertible(f, t)),
         _ => from == to,
     };
-    if fits { Ok(()) } else { Err(ConvertError::new(mismatch(from, to))) }
+    if fits {
+        Ok(())
+    } else {
+        Err(ConvertError::new(mismatch(from, to)))
+    }
 }
 
 fn primitive(value: &Value, ty: &Type) -> Converted {
     match (value, ty) {
-        (Value::Bool(_), Type::Bool) | (Value::Number(_), Type::Number) | (Value::String(_), Type::String) => {
-            Ok(value.clone())
-        }
+        (Value::Bool(_), Type::Bool)
+        | (Value::Number(_), Type::Number)
+        | (Value::String(_), Type::String) => Ok(value.clone()),
         (Value::Bool(b), Type::String) => Ok(Value::from(if *b { "true" } else { "false" })),
         (Value::Number(n), Type::String) => Ok(Value::from(n.to_string())),
         (Value::String(s), Type::Number) => match Number::parse(s) {
@@ -178,9 +193,11 @@ fn tuple(value: &Value, members: &Arc<Vec<Value>>, ty: &Type) -> Converted {
             collect(members, &element, ty)
         }
         Type::Tuple(types) if types.len() == members.len() => {
-            let converted = members.iter().zip(types.iter()).enumerate().map(|(i, (member, ty))| {
-                convert(member, ty).map_err(|e| e.within(Step::Index(i)))
-            });
+            let converted = members
+                .iter()
+                .zip(types.iter())
+                .enumerate()
+                .map(|(i, (member, ty))| convert(member, ty).map_err(|e| e.within(Step::Index(i))));
             Ok(Value::tuple(converted.collect::<Result<_, _>>()?))
         }
         _ => Err(ConvertError::new(mismatch(&value.ty(), ty))),
@@ -238,7 +255,11 @@ fn settled<'v>(element: &Type, members: impl IntoIterator<Item = &'v Value>) -> 
     if !element.has_dynamic() {
         return element.clone();
     }
-    members.into_iter().map(Value::ty).find(|t| !t.has_dynamic()).unwrap_or_else(|| element.clone())
+    members
+        .into_iter()
+        .map(Value::ty)
+        .find(|t| !t.has_dynamic())
+        .unwrap_or_else(|| element.clone())
 }
 
 fn object(value: &Value, members: &Arc<BTreeMap<String, Value>>, ty: &Type) -> Converted {
@@ -257,7 +278,11 @@ fn map(value: &Value, have: &Type, members: &Arc<BTreeMap<String, Value>>, ty: &
     match ty {
         Type::Map(want) => {
             let element = filled(want, have);
-            if element == *have { Ok(value.clone()) } else { to_map(members, &element) }
+            if element == *have {
+                Ok(value.clone())
+            } else {
+                to_map(members, &element)
+            }
         }
         Type::Object(want) => to_object(value, members, want, ty),
         _ => Err(ConvertError::new(mismatch(&value.ty(), ty))),
@@ -267,7 +292,8 @@ fn map(value: &Value, have: &Type, members: &Arc<BTreeMap<String, Value>>, ty: &
 fn to_map(members: &BTreeMap<String, Value>, element: &Type) -> Converted {
     let mut converted = BTreeMap::new();
     for (key, member) in members {
-        let member = convert(member, element).map_err(|e| e.within(Step::Attribute(Arc::from(key.as_str()))))?;
+        let member =
+            convert(member, element).map_err(|e| e.within(Step::Attribute(Arc::from(key.as_str()))))?;
         converted.insert(key.clone(), member);
     }
     let element = settled(element, converted.values());
@@ -278,11 +304,14 @@ fn to_object(value: &Value, members: &BTreeMap<String, Value>, want: &ObjectType
     let mut converted = BTreeMap::new();
     for (name, attribute) in &want.attributes {
         let member = match members.get(name) {
-            Some(member) => convert(member, attribute)
-                .map_err(|e| e.within(Step::Attribute(Arc::from(name.as_str()))))?,
+            Some(member) => {
+                convert(member, attribute).map_err(|e| e.within(Step::Attribute(Arc::from(name.as_str()))))?
+            }
             None if want.optional.contains(name) => Value::Null(filled(attribute, &Type::Dynamic)),
             None if matches!(value, Value::Map(..)) => {
-                return Err(ConvertError::new(format!("map has no element for required attribute \"{name}\"")));
+                return Err(ConvertError::new(format!(
+                    "map has no element for required attribute \"{name}\""
+                )));
             }
             None => return Err(ConvertError::new(mismatch(&value.ty(), ty))),
         };
@@ -328,7 +357,11 @@ pub fn mismatch(got: &Type, want: &Type) -> String {
         (Type::List(g) | Type::Set(g), Type::List(w) | Type::Set(w)) | (Type::Map(g), Type::Map(w))
             if !convertible(g, w) =>
         {
-            format!("incorrect {} element type: {}", collection_word(want), mismatch(g, w))
+            format!(
+                "incorrect {} element type: {}",
+                collection_word(want),
+                mismatch(g, w)
+            )
         }
         (Type::Tuple(g), Type::Tuple(w)) if g.len() != w.len() => {
             format!("tuple of {} elements required, but have {}", w.len(), g.len())
@@ -338,7 +371,11 @@ pub fn mismatch(got: &Type, want: &Type) -> String {
             Type::Number => "a number is required".to_owned(),
             _ => "a string is required".to_owned(),
         },
-        _ => format!("{} required, but have {}", want.friendly_name().replace("dynamic", "any single type"), got.friendly_name()),
+        _ => format!(
+            "{} required, but have {}",
+            want.friendly_name().replace("dynamic", "any single type"),
+            got.friendly_name()
+        ),
     }
 }
 
@@ -385,29 +422,51 @@ pub fn unify(types: &[Type]) -> Option<Type> {
     let all = types.len();
     let some_dynamic = dynamics > 0;
     if maps > 0 && maps + dynamics == all {
-        return if some_dynamic { Some(Type::Dynamic) } else { unify(&elements(types)).map(Type::map) };
+        return if some_dynamic {
+            Some(Type::Dynamic)
+        } else {
+            unify(&elements(types)).map(Type::map)
+        };
     }
     if lists > 0 && lists + dynamics == all {
-        return if some_dynamic { Some(Type::Dynamic) } else { unify(&elements(types)).map(Type::list) };
+        return if some_dynamic {
+            Some(Type::Dynamic)
+        } else {
+            unify(&elements(types)).map(Type::list)
+        };
     }
     if sets > 0 && sets + dynamics == all {
-        return if some_dynamic { Some(Type::Dynamic) } else { unify(&elements(types)).map(Type::set) };
+        return if some_dynamic {
+            Some(Type::Dynamic)
+        } else {
+            unify(&elements(types)).map(Type::set)
+        };
     }
     if objects > 0 && objects + dynamics == all {
-        return if some_dynamic { Some(Type::Dynamic) } else { unify_objects(types) };
+        return if some_dynamic {
+            Some(Type::Dynamic)
+        } else {
+            unify_objects(types)
+        };
     }
     if tuples > 0 && tuples + dynamics == all {
-        return if some_dynamic { Some(Type::Dynamic) } else { unify_tuples(types) };
+        return if some_dynamic {
+            Some(Type::Dynamic)
+        } else {
+            unify_tuples(types)
+        };
     }
     if objects > 0 && tuples > 0 {
         return None;
     }
-    if maps > 0 && maps + objects + dynamics == all
+    if maps > 0
+        && maps + objects + dynamics == all
         && let Some(element) = unify(&elements(types))
     {
         return Some(Type::map(element));
     }
-    if lists > 0 && lists + tuples + dynamics == all
+    if lists > 0
+        && lists + tuples + dynamics == all
         && let Some(element) = unify(&elements(types))
     {
         return Some(Type::list(element));
@@ -426,7 +485,10 @@ fn preferred(types: &[Type]) -> Option<Type> {
     };
     let mut candidates: Vec<&Type> = types.iter().collect();
     candidates.sort_by_key(|t| rank(t));
-    candidates.into_iter().find(|want| types.iter().all(|t| convertible(t, want))).cloned()
+    candidates
+        .into_iter()
+        .find(|want| types.iter().all(|t| convertible(t, want)))
+        .cloned()
 }
 
 /// The member types of all collections, tuples and objects among the types.
@@ -452,13 +514,19 @@ fn unify_objects(types: &[Type]) -> Option<Type> {
         })
         .collect();
     let first = objects.first()?;
-    let same = objects.iter().all(|o| o.attributes.keys().eq(first.attributes.keys()));
+    let same = objects
+        .iter()
+        .all(|o| o.attributes.keys().eq(first.attributes.keys()));
     if same {
         let unified: Option<Vec<(String, Type)>> = first
             .attributes
             .keys()
             .map(|name| {
-                let of_name: Vec<Type> = objects.iter().filter_map(|o| o.attributes.get(name)).cloned().collect();
+                let of_name: Vec<Type> = objects
+                    .iter()
+                    .filter_map(|o| o.attributes.get(name))
+                    .cloned()
+                    .collect();
                 unify(&of_name).map(|t| (name.clone(), t))
             })
             .collect();

@@ -18,7 +18,12 @@ fn signed(n: usize) -> isize {
 impl Decimal {
     fn of_text(negative: bool, text: String, scale: usize) -> Self {
         let point = signed(text.len()) - signed(scale);
-        Self { negative, digits: text.into_bytes(), point }.trimmed()
+        Self {
+            negative,
+            digits: text.into_bytes(),
+            point,
+        }
+        .trimmed()
     }
 
     fn trimmed(mut self) -> Self {
@@ -37,14 +42,22 @@ impl Decimal {
         if exponent >= 0 {
             Self::of_text(negative, (magnitude << power).to_string(), 0)
         } else {
-            Self::of_text(negative, (magnitude * UBig::from(5_u8).pow(power)).to_string(), power)
+            Self::of_text(
+                negative,
+                (magnitude * UBig::from(5_u8).pow(power)).to_string(),
+                power,
+            )
         }
     }
 
     /// The shortest digits between the neighbours of `magnitude * 2^exponent` at this precision, nearest to it.
     pub(crate) fn shortest(negative: bool, magnitude: &UBig, exponent: isize, precision: usize) -> Self {
         if magnitude.is_zero() {
-            return Self { negative, digits: Vec::new(), point: 0 };
+            return Self {
+                negative,
+                digits: Vec::new(),
+                point: 0,
+            };
         }
         if let Ok(shift) = usize::try_from(exponent)
             && magnitude.bit_len() + shift <= precision
@@ -75,7 +88,10 @@ impl Decimal {
     }
 
     fn cut(&self, length: usize) -> Self {
-        Self { digits: self.digits.get(..length).unwrap_or(&self.digits).to_vec(), ..*self }
+        Self {
+            digits: self.digits.get(..length).unwrap_or(&self.digits).to_vec(),
+            ..*self
+        }
     }
 
     /// At most this many digits, rounded half to even.
@@ -96,7 +112,11 @@ impl Decimal {
                 return self;
             }
         }
-        Self { digits: vec![b'1'], point: self.point + 1, ..self }
+        Self {
+            digits: vec![b'1'],
+            point: self.point + 1,
+            ..self
+        }
     }
 
     fn sign(&self) -> &'static str {
@@ -120,7 +140,12 @@ impl Decimal {
         let keep = self.point.saturating_add(signed(digits));
         match usize::try_from(keep) {
             Ok(keep) => self.rounded(keep).write_fixed(digits),
-            Err(_) => Self { negative: self.negative, digits: Vec::new(), point: 0 }.write_fixed(digits),
+            Err(_) => Self {
+                negative: self.negative,
+                digits: Vec::new(),
+                point: 0,
+            }
+            .write_fixed(digits),
         }
     }
 
@@ -149,7 +174,11 @@ impl Decimal {
             out.push('.');
             out.extend((1..=signed(digits)).map(|i| decimal.at(i)));
         }
-        let exponent = if decimal.digits.is_empty() { 0 } else { decimal.point - 1 };
+        let exponent = if decimal.digits.is_empty() {
+            0
+        } else {
+            decimal.point - 1
+        };
         let sign = if exponent < 0 { '-' } else { '+' };
         format!("{out}e{sign}{:02}", exponent.unsigned_abs())
     }
@@ -180,9 +209,14 @@ mod tests {
 
     #[test]
     fn fixed_rounds_half_to_even() {
-        for (text, digits, expected) in
-            [("2.5", 0, "2"), ("3.5", 0, "4"), ("0.5", 0, "0"), ("0.25", 1, "0.2"), ("9.99", 1, "10.0"), ("0", 2, "0.00")]
-        {
+        for (text, digits, expected) in [
+            ("2.5", 0, "2"),
+            ("3.5", 0, "4"),
+            ("0.5", 0, "0"),
+            ("0.25", 1, "0.2"),
+            ("9.99", 1, "10.0"),
+            ("0", 2, "0.00"),
+        ] {
             assert_eq!(number(text).to_fixed(digits), expected, "{text}");
         }
         assert_eq!(number("0.0001").to_fixed(2), "0.00");

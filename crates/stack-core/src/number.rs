@@ -37,7 +37,11 @@ impl Number {
 
     /// Wraps a float, rounding it to [`PRECISION`] bits.
     pub fn new(float: Float) -> Self {
-        if float.repr().is_infinite() { Self(float) } else { Self(float.with_precision(PRECISION).value()) }
+        if float.repr().is_infinite() {
+            Self(float)
+        } else {
+            Self(float.with_precision(PRECISION).value())
+        }
     }
 
     /// A double; `None` for NaN. It prints with as many digits as a double needs.
@@ -46,7 +50,11 @@ impl Number {
             return None;
         }
         if value.is_infinite() {
-            return Some(if value > 0.0 { Self::INFINITY } else { Self::NEGATIVE_INFINITY });
+            return Some(if value > 0.0 {
+                Self::INFINITY
+            } else {
+                Self::NEGATIVE_INFINITY
+            });
         }
         let float = Float::try_from(value).ok()?;
         Some(Self(float.with_precision(f64::MANTISSA_DIGITS as usize).value()))
@@ -65,14 +73,20 @@ impl Number {
             _ => (false, text),
         };
         if matches!(digits, "Inf" | "inf") {
-            return Some(if negative { Self::NEGATIVE_INFINITY } else { Self::INFINITY });
+            return Some(if negative {
+                Self::NEGATIVE_INFINITY
+            } else {
+                Self::INFINITY
+            });
         }
         let (mantissa, exponent) = match digits.find(['e', 'E']) {
             Some(at) => (&digits[..at], digits[at + 1..].parse::<i64>().ok()?),
             None => (digits, 0),
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        if whole.len() + fraction.len() == 0
+            || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit())
+        {
             return None;
         }
         let integer: IBig = format!("{whole}{fraction}").parse::<UBig>().ok()?.into();
@@ -100,7 +114,10 @@ impl Number {
         // A last bit for "there is more" keeps the rounding below exact.
         let more = IBig::from(u8::from(&quotient * &divisor != dividend));
         let significand = (quotient << 1) + more;
-        Self::new(Float::from_parts(significand, -isize::try_from(shift + 1).unwrap_or(isize::MAX)))
+        Self::new(Float::from_parts(
+            significand,
+            -isize::try_from(shift + 1).unwrap_or(isize::MAX),
+        ))
     }
 
     /// The float underneath.
@@ -121,7 +138,11 @@ impl Number {
     /// The nearest `f64`; infinities stay.
     pub fn as_f64(&self) -> f64 {
         if self.is_infinite() {
-            return if self.is_negative() { f64::NEG_INFINITY } else { f64::INFINITY };
+            return if self.is_negative() {
+                f64::NEG_INFINITY
+            } else {
+                f64::INFINITY
+            };
         }
         self.0.to_f64().value()
     }
@@ -155,7 +176,11 @@ impl Number {
     /// The number without its sign.
     #[must_use]
     pub fn absolute(&self) -> Self {
-        if self.0.repr().sign() == Sign::Negative { self.negate() } else { self.clone() }
+        if self.0.repr().sign() == Sign::Negative {
+            self.negate()
+        } else {
+            self.clone()
+        }
     }
 
     /// `self + other`; `None` where infinities cancel.
@@ -186,7 +211,11 @@ impl Number {
             return None;
         }
         let negative = self.is_negative() != other.is_negative();
-        Some(if negative { Self::NEGATIVE_INFINITY } else { Self::INFINITY })
+        Some(if negative {
+            Self::NEGATIVE_INFINITY
+        } else {
+            Self::INFINITY
+        })
     }
 
     /// `self / other`; infinite for a division by zero, `None` for `0/0` and for infinity by infinity.
@@ -201,7 +230,11 @@ impl Number {
                     return None;
                 }
                 let negative = self.is_negative() != (other.0.repr().sign() == Sign::Negative);
-                Some(if negative { Self::NEGATIVE_INFINITY } else { Self::INFINITY })
+                Some(if negative {
+                    Self::NEGATIVE_INFINITY
+                } else {
+                    Self::INFINITY
+                })
             }
             (false, false) => Some(Self(&self.0 / &other.0).bounded()),
         }
@@ -223,19 +256,31 @@ impl Number {
     /// The number without its fraction.
     #[must_use]
     pub fn truncate(&self) -> Self {
-        if self.is_infinite() || self.is_integer() { self.clone() } else { self.with_float(self.0.trunc()) }
+        if self.is_infinite() || self.is_integer() {
+            self.clone()
+        } else {
+            self.with_float(self.0.trunc())
+        }
     }
 
     /// The greatest integer that is not greater.
     #[must_use]
     pub fn floor(&self) -> Self {
-        if self.is_infinite() || self.is_integer() { self.clone() } else { self.with_float(self.0.floor()) }
+        if self.is_infinite() || self.is_integer() {
+            self.clone()
+        } else {
+            self.with_float(self.0.floor())
+        }
     }
 
     /// The least integer that is not less.
     #[must_use]
     pub fn ceil(&self) -> Self {
-        if self.is_infinite() || self.is_integer() { self.clone() } else { self.with_float(self.0.ceil()) }
+        if self.is_infinite() || self.is_integer() {
+            self.clone()
+        } else {
+            self.with_float(self.0.ceil())
+        }
     }
 
     /// The float with the precision of this number.
@@ -315,7 +360,11 @@ impl fmt::Display for Number {
 impl Number {
     /// `+Inf` or `-Inf`.
     fn infinity_text(&self) -> &'static str {
-        if self.0.repr().sign() == Sign::Negative { "-Inf" } else { "+Inf" }
+        if self.0.repr().sign() == Sign::Negative {
+            "-Inf"
+        } else {
+            "+Inf"
+        }
     }
 
     /// The shortest digits that read back as the same number; `None` for infinities.
@@ -330,7 +379,12 @@ impl Number {
         };
         let magnitude = repr.significand().clone().unsigned_abs();
         let negative = repr.sign() == Sign::Negative;
-        Some(Decimal::shortest(negative, &magnitude, repr.exponent(), precision))
+        Some(Decimal::shortest(
+            negative,
+            &magnitude,
+            repr.exponent(),
+            precision,
+        ))
     }
 
     /// All digits of the number; `None` for infinities.
@@ -340,22 +394,34 @@ impl Number {
             return None;
         }
         let magnitude = repr.significand().clone().unsigned_abs();
-        Some(Decimal::exact(repr.sign() == Sign::Negative, magnitude, repr.exponent()))
+        Some(Decimal::exact(
+            repr.sign() == Sign::Negative,
+            magnitude,
+            repr.exponent(),
+        ))
     }
 
     /// With this many digits behind the point, rounded half to even.
     pub fn to_fixed(&self, digits: usize) -> String {
-        self.exact_decimal().map_or_else(|| self.infinity_text().to_owned(), |d| d.fixed(digits))
+        self.exact_decimal()
+            .map_or_else(|| self.infinity_text().to_owned(), |d| d.fixed(digits))
     }
 
     /// `1.5e+03` with this many digits behind the point.
     pub fn to_exponential(&self, digits: usize) -> String {
-        self.exact_decimal().map_or_else(|| self.infinity_text().to_owned(), |d| d.exponential(Some(digits)))
+        self.exact_decimal().map_or_else(
+            || self.infinity_text().to_owned(),
+            |d| d.exponential(Some(digits)),
+        )
     }
 
     /// With this many significant digits (`None`: as many as it takes), and with an exponent where it is large.
     pub fn to_general(&self, digits: Option<usize>) -> String {
-        let decimal = if digits.is_some() { self.exact_decimal() } else { self.decimal() };
+        let decimal = if digits.is_some() {
+            self.exact_decimal()
+        } else {
+            self.decimal()
+        };
         decimal.map_or_else(|| self.infinity_text().to_owned(), |d| d.general(digits))
     }
 }
@@ -370,7 +436,17 @@ mod tests {
 
     #[test]
     fn decimals_print_as_written() {
-        for text in ["0", "1", "-1", "0.1", "1.5", "123.456", "0.000001", "9007199254740993", "18446744073709551616"] {
+        for text in [
+            "0",
+            "1",
+            "-1",
+            "0.1",
+            "1.5",
+            "123.456",
+            "0.000001",
+            "9007199254740993",
+            "18446744073709551616",
+        ] {
             assert_eq!(number(text).to_string(), text);
         }
         assert_eq!(number("1e3").to_string(), "1000");
@@ -382,7 +458,19 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_numbers_are_refused() {
-        for text in ["", "-", ".", "1_000", "0x10", "1e", "1 ", " 1", "abc", "1e999999999999", "--1"] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "1_000",
+            "0x10",
+            "1e",
+            "1 ",
+            " 1",
+            "abc",
+            "1e999999999999",
+            "--1",
+        ] {
             assert!(Number::parse(text).is_none(), "{text:?}");
         }
     }
@@ -401,9 +489,15 @@ mod tests {
 
     #[test]
     fn doubles_print_with_the_digits_of_a_double() {
-        assert_eq!(Number::from_f64(9_223_372_036_854_775_807.0).unwrap().to_string(), "9223372036854776000");
+        assert_eq!(
+            Number::from_f64(9_223_372_036_854_775_807.0).unwrap().to_string(),
+            "9223372036854776000"
+        );
         assert_eq!(Number::from_f64(0.1).unwrap().to_string(), "0.1");
-        assert_eq!(Number::from_f64(2.999_999_999_999_999_6).unwrap().to_string(), "2.9999999999999996");
+        assert_eq!(
+            Number::from_f64(2.999_999_999_999_999_6).unwrap().to_string(),
+            "2.9999999999999996"
+        );
         assert!(Number::from_f64(f64::NAN).is_none());
     }
 

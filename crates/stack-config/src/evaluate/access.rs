@@ -13,7 +13,10 @@ use crate::suggest::did_you_mean;
 /// Applies literal steps.
 pub(super) fn steps(mut value: Value, steps: &[(Access, Span)], whole: Span) -> Evaluated {
     for (step, span) in steps {
-        let place = Span { start: whole.start.min(span.start), ..*span };
+        let place = Span {
+            start: whole.start.min(span.start),
+            ..*span
+        };
         value = match step {
             Access::Attribute(name) => attribute(&value, name, place)?,
             Access::Key(key) => index(&value, &Value::String(key.clone()), *span)?,
@@ -97,10 +100,20 @@ fn no_attributes(ty: &Type, name: &str, span: Span) -> stack_core::Diagnostics {
         Type::List(_) | Type::Set(_) | Type::Tuple(_) => error(
             span,
             summary,
-            format!("This value is a {}, so it does not have any attributes.", ty.friendly_name()),
+            format!(
+                "This value is a {}, so it does not have any attributes.",
+                ty.friendly_name()
+            ),
         )
         .hint("an instance of a resource with count is picked by an index such as [0]"),
-        _ => error(span, summary, format!("Can't access attributes on a primitive-typed value ({}).", ty.friendly_name())),
+        _ => error(
+            span,
+            summary,
+            format!(
+                "Can't access attributes on a primitive-typed value ({}).",
+                ty.friendly_name()
+            ),
+        ),
     }
 }
 
@@ -125,7 +138,12 @@ fn invalid(span: Span, detail: impl Into<String>) -> stack_core::Diagnostics {
 }
 
 fn key_of(index: &Value, ty: &Type, span: Span) -> Evaluated {
-    convert(index, ty).map_err(|e| invalid(span, format!("The given key does not identify an element in this collection value: {e}.")))
+    convert(index, ty).map_err(|e| {
+        invalid(
+            span,
+            format!("The given key does not identify an element in this collection value: {e}."),
+        )
+    })
 }
 
 fn member(value: &Value, index: &Value, span: Span) -> Evaluated {
@@ -139,17 +157,31 @@ fn member(value: &Value, index: &Value, span: Span) -> Evaluated {
         }
         Value::Tuple(members) => {
             let key = key_of(index, &Type::Number, span)?;
-            if !key.is_known() { Ok(dynamic()) } else { position(members, &key, span, "tuple") }
+            if !key.is_known() {
+                Ok(dynamic())
+            } else {
+                position(members, &key, span, "tuple")
+            }
         }
         Value::Map(element, members) => {
             let key = key_of(index, &Type::String, span)?;
-            let Some(name) = key.as_str() else { return Ok(Value::unknown(element.clone())) };
-            members.get(name).cloned().ok_or_else(|| no_such_key(name, members, span))
+            let Some(name) = key.as_str() else {
+                return Ok(Value::unknown(element.clone()));
+            };
+            members
+                .get(name)
+                .cloned()
+                .ok_or_else(|| no_such_key(name, members, span))
         }
         Value::Object(members) => {
             let key = key_of(index, &Type::String, span)?;
-            let Some(name) = key.as_str() else { return Ok(dynamic()) };
-            members.get(name).cloned().ok_or_else(|| no_such_key(name, members, span))
+            let Some(name) = key.as_str() else {
+                return Ok(dynamic());
+            };
+            members
+                .get(name)
+                .cloned()
+                .ok_or_else(|| no_such_key(name, members, span))
         }
         Value::Unknown(unknown) => of_unknown(unknown, index, span),
         Value::Set(..) => Err(no_index_of_set(span)),
@@ -172,7 +204,9 @@ fn of_unknown(unknown: &Unknown, index: &Value, span: Span) -> Evaluated {
         Type::Map(element) => key_of(index, &Type::String, span).map(|_| Value::unknown((**element).clone())),
         Type::Tuple(types) => {
             let key = key_of(index, &Type::Number, span)?;
-            let Value::Number(n) = &key else { return Ok(dynamic()) };
+            let Value::Number(n) = &key else {
+                return Ok(dynamic());
+            };
             let at = n.as_i64().and_then(|n| usize::try_from(n).ok());
             match at.and_then(|at| types.get(at)) {
                 Some(ty) => Ok(Value::unknown(ty.clone())),
@@ -181,14 +215,18 @@ fn of_unknown(unknown: &Unknown, index: &Value, span: Span) -> Evaluated {
         }
         Type::Object(object) => {
             let key = key_of(index, &Type::String, span)?;
-            let Some(name) = key.as_str() else { return Ok(dynamic()) };
+            let Some(name) = key.as_str() else {
+                return Ok(dynamic());
+            };
             match object.attributes.get(name) {
                 Some(ty) => Ok(Value::unknown(ty.clone())),
                 None => Err(no_such_key(name, &object.attributes, span)),
             }
         }
         Type::Set(_) => Err(no_index_of_set(span)),
-        Type::Bool | Type::Number | Type::String => Err(invalid(span, "This value does not have any indices.")),
+        Type::Bool | Type::Number | Type::String => {
+            Err(invalid(span, "This value does not have any indices."))
+        }
     }
 }
 
@@ -200,8 +238,10 @@ fn no_index_of_set(span: Span) -> stack_core::Diagnostics {
 }
 
 fn no_such_key<T>(name: &str, members: &BTreeMap<String, T>, span: Span) -> stack_core::Diagnostics {
-    let diagnostics =
-        invalid(span, format!("The given key {name:?} does not identify an element in this collection value."));
+    let diagnostics = invalid(
+        span,
+        format!("The given key {name:?} does not identify an element in this collection value."),
+    );
     match did_you_mean(name, members.keys().map(String::as_str)) {
         Some(near) => diagnostics.hint(&format!("did you mean {near:?}?")),
         None => diagnostics,
@@ -209,11 +249,16 @@ fn no_such_key<T>(name: &str, members: &BTreeMap<String, T>, span: Span) -> stac
 }
 
 fn out_of_range(span: Span, what: &str) -> stack_core::Diagnostics {
-    invalid(span, format!("The given key does not identify an element in this {what}."))
+    invalid(
+        span,
+        format!("The given key does not identify an element in this {what}."),
+    )
 }
 
 fn position(members: &[Value], key: &Value, span: Span, what: &str) -> Evaluated {
-    let Some(number) = key.as_number() else { return Ok(dynamic()) };
+    let Some(number) = key.as_number() else {
+        return Ok(dynamic());
+    };
     let at = number.as_i64().and_then(|n| usize::try_from(n).ok());
     if let Some(member) = at.and_then(|at| members.get(at)) {
         return Ok(member.clone());
@@ -223,9 +268,15 @@ fn position(members: &[Value], key: &Value, span: Span, what: &str) -> Evaluated
     } else if !number.is_integer() {
         "indexing a sequence requires a whole number, but the given index has a fractional part".to_owned()
     } else {
-        format!("the given index is greater than or equal to the length of the collection ({})", members.len())
+        format!(
+            "the given index is greater than or equal to the length of the collection ({})",
+            members.len()
+        )
     };
-    Err(invalid(span, format!("The given key does not identify an element in this {what}: {why}.")))
+    Err(invalid(
+        span,
+        format!("The given key does not identify an element in this {what}: {why}."),
+    ))
 }
 
 impl Evaluator<'_> {
@@ -255,13 +306,22 @@ impl Evaluator<'_> {
         for item in members.iter() {
             out.push(self.at_item(item.clone(), each)?);
         }
-        let Some(element) = element else { return Ok(Value::tuple(out).mark(marks)) };
+        let Some(element) = element else {
+            return Ok(Value::tuple(out).mark(marks));
+        };
         let element = match out.first() {
             Some(first) => first.ty(),
-            None => self.at_item(Value::unknown(element), each).map_or(Type::Dynamic, |v| v.ty()),
+            None => self
+                .at_item(Value::unknown(element), each)
+                .map_or(Type::Dynamic, |v| v.ty()),
         };
         let same = out.iter().all(|v| v.ty() == element);
-        Ok(if same { Value::list(element, out) } else { Value::tuple(out) }.mark(marks))
+        Ok(if same {
+            Value::list(element, out)
+        } else {
+            Value::tuple(out)
+        }
+        .mark(marks))
     }
 
     fn at_item(&mut self, item: Value, each: &Node) -> Evaluated {
@@ -283,8 +343,10 @@ impl Evaluator<'_> {
                 Value::Unknown(Box::new(result))
             }
             Type::Tuple(types) => {
-                let items: Result<Vec<Value>, _> =
-                    types.iter().map(|ty| self.at_item(Value::unknown(ty.clone()), each)).collect();
+                let items: Result<Vec<Value>, _> = types
+                    .iter()
+                    .map(|ty| self.at_item(Value::unknown(ty.clone()), each))
+                    .collect();
                 Value::tuple(items?)
             }
             _ if unknown.not_null => {

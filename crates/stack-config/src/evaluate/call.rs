@@ -27,7 +27,9 @@ impl Evaluator<'_> {
         if let Some((namespace, name)) = name.split_once("::") {
             return self.provider_call(call, namespace, name, span);
         }
-        let Some(function) = functions::find(name) else { return Err(unknown_function(name, call.name_span)) };
+        let Some(function) = functions::find(name) else {
+            return Err(unknown_function(name, call.name_span));
+        };
         match self.arguments(call)? {
             Some(arguments) => self.call_function(function, call, arguments, span),
             None => Ok(dynamic()),
@@ -40,7 +42,9 @@ impl Evaluator<'_> {
         let mut arguments = Vec::with_capacity(call.arguments.len());
         let mut known = true;
         for (i, node) in call.arguments.iter().enumerate() {
-            let Some(value) = diagnostics.absorb(self.node(node)) else { continue };
+            let Some(value) = diagnostics.absorb(self.node(node)) else {
+                continue;
+            };
             if !call.expand || i + 1 < call.arguments.len() {
                 arguments.push((value, node.span));
                 continue;
@@ -55,7 +59,11 @@ impl Evaluator<'_> {
                 _ => diagnostics.extend(expansion(node.span, "must be of a tuple, list, or set type")),
             }
         }
-        if diagnostics.has_errors() { Err(diagnostics) } else { Ok(known.then_some(arguments)) }
+        if diagnostics.has_errors() {
+            Err(diagnostics)
+        } else {
+            Ok(known.then_some(arguments))
+        }
     }
 
     fn call_function(
@@ -68,7 +76,11 @@ impl Evaluator<'_> {
         let least = function.parameters.len();
         if let Some(missing) = function.parameters.get(arguments.len()) {
             let word = if least == 1 { "argument" } else { "arguments" };
-            let at_least = if function.variadic.is_some() { "at least " } else { "" };
+            let at_least = if function.variadic.is_some() {
+                "at least "
+            } else {
+                ""
+            };
             return Err(error(
                 span,
                 "Not enough function arguments",
@@ -93,7 +105,9 @@ impl Evaluator<'_> {
         let mut places = Vec::with_capacity(arguments.len());
         for (i, (value, place)) in arguments.into_iter().enumerate() {
             places.push(place);
-            let Some(parameter) = function.parameter(i) else { continue };
+            let Some(parameter) = function.parameter(i) else {
+                continue;
+            };
             match convert(&value, &parameter.ty) {
                 Ok(value) => converted.push(value),
                 Err(e) => diagnostics.extend(invalid_argument(parameter.name, place, &e.to_string())),
@@ -102,28 +116,51 @@ impl Evaluator<'_> {
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        let context = CallContext { scope: self.scope, depth: self.depth };
+        let context = CallContext {
+            scope: self.scope,
+            depth: self.depth,
+        };
         function.call(&context, converted).map_err(|e| match e {
-            FunctionError { argument: Some(i), message } => {
+            FunctionError {
+                argument: Some(i),
+                message,
+            } => {
                 let name = function.parameter(i).map_or("", |p| p.name);
                 invalid_argument(name, places.get(i).copied().unwrap_or(span), &message)
             }
-            FunctionError { argument: None, message } => error(
+            FunctionError {
+                argument: None,
+                message,
+            } => error(
                 span,
                 "Error in function call",
-                format!("Call to function \"{}\" failed: {}.", call.name, message.trim_end_matches('.')),
+                format!(
+                    "Call to function \"{}\" failed: {}.",
+                    call.name,
+                    message.trim_end_matches('.')
+                ),
             ),
         })
     }
 
     fn provider_call(&mut self, call: &Call, namespace: &str, name: &str, span: Span) -> Evaluated {
-        let unknown = || error(call.name_span, "Unknown provider function", format!("There is no function \"{}\".", call.name));
+        let unknown = || {
+            error(
+                call.name_span,
+                "Unknown provider function",
+                format!("There is no function \"{}\".", call.name),
+            )
+        };
         let (provider, function) = match (namespace, name.split_once("::")) {
             ("provider", Some(parts)) => parts,
             _ => return Err(unknown().hint("functions of providers are called provider::PROVIDER::NAME")),
         };
-        let Some(arguments) = self.arguments(call)? else { return Ok(dynamic()) };
-        let marks = arguments.iter().fold(stack_core::Marks::NONE, |m, (v, _)| m.union(v.marks_deep()));
+        let Some(arguments) = self.arguments(call)? else {
+            return Ok(dynamic());
+        };
+        let marks = arguments
+            .iter()
+            .fold(stack_core::Marks::NONE, |m, (v, _)| m.union(v.marks_deep()));
         let values: Vec<Value> = arguments.iter().map(|(v, _)| v.unmark_deep()).collect();
         if !values.iter().all(Value::is_wholly_known) {
             return Ok(dynamic().mark(marks));
@@ -134,7 +171,11 @@ impl Evaluator<'_> {
             Some(Err(why)) => Err(error(
                 span,
                 "Error in function call",
-                format!("Call to function \"{}\" failed: {}.", call.name, why.trim_end_matches('.')),
+                format!(
+                    "Call to function \"{}\" failed: {}.",
+                    call.name,
+                    why.trim_end_matches('.')
+                ),
             )),
         }
     }
@@ -142,7 +183,11 @@ impl Evaluator<'_> {
     /// `try(a, b, …)`: the first that has no mistake.
     fn try_call(&mut self, call: &Call, span: Span) -> Evaluated {
         if call.arguments.is_empty() {
-            return Err(error(span, "Error in function call", "Call to function \"try\" failed: at least one argument is required."));
+            return Err(error(
+                span,
+                "Error in function call",
+                "Call to function \"try\" failed: at least one argument is required.",
+            ));
         }
         let mut failures = Vec::new();
         for argument in &call.arguments {
@@ -166,7 +211,11 @@ impl Evaluator<'_> {
     /// `can(a)`: whether it has no mistake.
     fn can_call(&mut self, call: &Call, span: Span) -> Evaluated {
         let [argument] = call.arguments.as_slice() else {
-            let summary = if call.arguments.is_empty() { "Not enough function arguments" } else { "Too many function arguments" };
+            let summary = if call.arguments.is_empty() {
+                "Not enough function arguments"
+            } else {
+                "Too many function arguments"
+            };
             return Err(error(span, summary, "Function \"can\" expects 1 argument."));
         };
         Ok(match self.node(argument) {
@@ -183,8 +232,16 @@ impl Evaluator<'_> {
             return None;
         }
         let [argument] = call.arguments.as_slice() else {
-            let summary = if call.arguments.is_empty() { "Not enough function arguments" } else { "Too many function arguments" };
-            return Some(Err(error(node.span, summary, "Function \"type\" expects 1 argument.")));
+            let summary = if call.arguments.is_empty() {
+                "Not enough function arguments"
+            } else {
+                "Too many function arguments"
+            };
+            return Some(Err(error(
+                node.span,
+                summary,
+                "Function \"type\" expects 1 argument.",
+            )));
         };
         if let Some(inner) = self.type_call(argument) {
             return Some(inner.map(|_| "type".to_owned()));
@@ -194,17 +251,29 @@ impl Evaluator<'_> {
 }
 
 fn expansion(span: Span, what: &str) -> Diagnostics {
-    error(span, "Invalid expanding argument value", format!("The expanding argument (indicated by ...) {what}."))
+    error(
+        span,
+        "Invalid expanding argument value",
+        format!("The expanding argument (indicated by ...) {what}."),
+    )
 }
 
 fn invalid_argument(name: &str, span: Span, message: &str) -> Diagnostics {
     let message = message.trim_end_matches('.');
-    error(span, "Invalid function argument", format!("Invalid value for \"{name}\" parameter: {message}."))
+    error(
+        span,
+        "Invalid function argument",
+        format!("Invalid value for \"{name}\" parameter: {message}."),
+    )
 }
 
 fn unknown_function(name: &str, span: Span) -> Diagnostics {
-    let mut diagnostic =
-        Diagnostic::error("STK0211", "Call to unknown function", format!("There is no function named \"{name}\".")).at(span);
+    let mut diagnostic = Diagnostic::error(
+        "STK0211",
+        "Call to unknown function",
+        format!("There is no function named \"{name}\"."),
+    )
+    .at(span);
     if let Some(near) = did_you_mean(name, functions::names()) {
         diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
     }

@@ -22,16 +22,27 @@ impl Evaluator<'_> {
                 ));
             }
             let value = convert(&value, &Type::Bool).map_err(|_| {
-                error(condition.span, "Incorrect condition type", "The condition expression must be of type bool.")
+                error(
+                    condition.span,
+                    "Incorrect condition type",
+                    "The condition expression must be of type bool.",
+                )
             })?;
             (value.as_bool(), value.marks())
         };
         let Some(chosen) = chosen else {
-            let both = (yes_result.unwrap_or_else(|_| dynamic()), no_result.unwrap_or_else(|_| dynamic()));
+            let both = (
+                yes_result.unwrap_or_else(|_| dynamic()),
+                no_result.unwrap_or_else(|_| dynamic()),
+            );
             let marks = marks.union(both.0.marks()).union(both.1.marks());
             return Ok(undecided(&both.0, &both.1, ty).mark(marks));
         };
-        let (result, span, which) = if chosen { (yes_result, yes.span, "true") } else { (no_result, no.span, "false") };
+        let (result, span, which) = if chosen {
+            (yes_result, yes.span, "true")
+        } else {
+            (no_result, no.span, "false")
+        };
         let value = result?;
         let converted = match &ty {
             Type::Dynamic => value,
@@ -48,7 +59,9 @@ fn inconsistent(span: Span, detail: impl Into<String>) -> Diagnostics {
 }
 
 fn result_type(yes: &Evaluated, no: &Evaluated, span: Span) -> Result<Type, Diagnostics> {
-    let (Ok(yes), Ok(no)) = (yes, no) else { return Ok(Type::Dynamic) };
+    let (Ok(yes), Ok(no)) = (yes, no) else {
+        return Ok(Type::Dynamic);
+    };
     let untyped = |v: &Value| matches!(v, Value::Unknown(u) if u.ty == Type::Dynamic);
     if untyped(yes) || untyped(no) {
         return Ok(Type::Dynamic);
@@ -64,7 +77,10 @@ fn result_type(yes: &Evaluated, no: &Evaluated, span: Span) -> Result<Type, Diag
     unify(&[yes_type.clone(), no_type.clone()]).ok_or_else(|| {
         inconsistent(
             span,
-            format!("The true and false result expressions must have consistent types. {}.", difference(&yes_type, &no_type)),
+            format!(
+                "The true and false result expressions must have consistent types. {}.",
+                difference(&yes_type, &no_type)
+            ),
         )
     })
 }
@@ -73,12 +89,12 @@ fn result_type(yes: &Evaluated, no: &Evaluated, span: Span) -> Result<Type, Diag
 fn difference(yes: &Type, no: &Type) -> String {
     match (yes, no) {
         (Type::Object(y), Type::Object(n)) => {
-            for name in y.attributes.keys().filter(|name| !n.attributes.contains_key(*name)) {
+            if let Some(name) = y.attributes.keys().find(|name| !n.attributes.contains_key(*name)) {
                 return format!(
                     "The 'true' value includes object attribute \"{name}\", which is absent in the 'false' value"
                 );
             }
-            for name in n.attributes.keys().filter(|name| !y.attributes.contains_key(*name)) {
+            if let Some(name) = n.attributes.keys().find(|name| !y.attributes.contains_key(*name)) {
                 return format!(
                     "The 'false' value includes object attribute \"{name}\", which is absent in the 'true' value"
                 );
@@ -87,15 +103,26 @@ fn difference(yes: &Type, no: &Type) -> String {
                 if let Some(other) = n.attributes.get(name)
                     && unify(&[ty.clone(), other.clone()]).is_none()
                 {
-                    return format!("Type mismatch for object attribute \"{name}\": {}", difference(ty, other));
+                    return format!(
+                        "Type mismatch for object attribute \"{name}\": {}",
+                        difference(ty, other)
+                    );
                 }
             }
             mismatch(no, yes)
         }
         (Type::Tuple(y), Type::Tuple(n)) if y.len() != n.len() => {
-            format!("The 'true' tuple has length {}, but the 'false' tuple has length {}", y.len(), n.len())
+            format!(
+                "The 'true' tuple has length {}, but the 'false' tuple has length {}",
+                y.len(),
+                n.len()
+            )
         }
-        _ => format!("The 'true' value is {}, but the 'false' value is {}", yes.friendly_name(), no.friendly_name()),
+        _ => format!(
+            "The 'true' value is {}, but the 'false' value is {}",
+            yes.friendly_name(),
+            no.friendly_name()
+        ),
     }
 }
 

@@ -9,7 +9,11 @@ use super::unknown_not_null;
 /// `a == b`: a bool, unknown where parts that matter are, with the marks of both sides.
 pub(crate) fn equal(a: &Value, b: &Value) -> Value {
     let marks = a.marks_deep().union(b.marks_deep());
-    let result = if marks.is_empty() { decide(a, b) } else { decide(&a.unmark_deep(), &b.unmark_deep()) };
+    let result = if marks.is_empty() {
+        decide(a, b)
+    } else {
+        decide(&a.unmark_deep(), &b.unmark_deep())
+    };
     match result {
         Some(result) => Value::Bool(result),
         None => unknown_not_null(Type::Bool),
@@ -21,7 +25,11 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Value {
 pub(crate) fn decide(a: &Value, b: &Value) -> Option<bool> {
     match (a, b) {
         (Value::Unknown(u), known) | (known, Value::Unknown(u)) => {
-            if excludes(u, known) { Some(false) } else { None }
+            if excludes(u, known) {
+                Some(false)
+            } else {
+                None
+            }
         }
         (Value::Null(_), Value::Null(_)) => Some(true),
         (Value::Null(_), _) | (_, Value::Null(_)) => Some(false),
@@ -29,7 +37,11 @@ pub(crate) fn decide(a: &Value, b: &Value) -> Option<bool> {
             let (a_type, b_type) = (a.ty(), b.ty());
             if a_type != b_type {
                 let open = a_type.has_dynamic() || b_type.has_dynamic();
-                return if open && !(a.is_wholly_known() && b.is_wholly_known()) { None } else { Some(false) };
+                return if open && !(a.is_wholly_known() && b.is_wholly_known()) {
+                    None
+                } else {
+                    Some(false)
+                };
             }
             same_type(a, b)
         }
@@ -47,7 +59,9 @@ fn excludes(unknown: &Unknown, value: &Value) -> bool {
         Value::List(_, vs) | Value::Set(_, vs) => {
             vs.len() < unknown.min_length || unknown.max_length.is_some_and(|max| vs.len() > max)
         }
-        Value::Map(_, vs) => vs.len() < unknown.min_length || unknown.max_length.is_some_and(|max| vs.len() > max),
+        Value::Map(_, vs) => {
+            vs.len() < unknown.min_length || unknown.max_length.is_some_and(|max| vs.len() > max)
+        }
         Value::Bool(_) | Value::Number(_) | Value::Tuple(_) | Value::Object(_) | Value::Marked(..) => false,
     }
 }

@@ -15,12 +15,19 @@ pub(crate) fn members(value: &Value) -> Option<Vec<(Value, Value)>> {
     match value {
         Value::List(_, vs) | Value::Tuple(vs) => {
             let index = |i: usize| Value::from(i64::try_from(i).unwrap_or(i64::MAX));
-            Some(vs.iter().enumerate().map(|(i, v)| (index(i), v.clone())).collect())
+            Some(
+                vs.iter()
+                    .enumerate()
+                    .map(|(i, v)| (index(i), v.clone()))
+                    .collect(),
+            )
         }
         Value::Set(_, vs) => Some(vs.iter().map(|v| (v.clone(), v.clone())).collect()),
-        Value::Map(_, vs) | Value::Object(vs) => {
-            Some(vs.iter().map(|(k, v)| (Value::from(k.as_str()), v.clone())).collect())
-        }
+        Value::Map(_, vs) | Value::Object(vs) => Some(
+            vs.iter()
+                .map(|(k, v)| (Value::from(k.as_str()), v.clone()))
+                .collect(),
+        ),
         _ => None,
     }
 }
@@ -38,10 +45,17 @@ impl Evaluator<'_> {
         let (collection, mut marks) = self.node(&each.collection)?.unmark();
         let span = each.collection.span;
         if collection.is_null() {
-            return Err(error(span, "Iteration over null value", "A null value cannot be used as the collection in a 'for' expression."));
+            return Err(error(
+                span,
+                "Iteration over null value",
+                "A null value cannot be used as the collection in a 'for' expression.",
+            ));
         }
         let not_iterable = |ty: &Type| {
-            let detail = format!("A value of type {} cannot be used as the collection in a 'for' expression.", ty.friendly_name());
+            let detail = format!(
+                "A value of type {} cannot be used as the collection in a 'for' expression.",
+                ty.friendly_name()
+            );
             error(span, "Iteration over non-iterable value", detail)
         };
         if let Value::Unknown(unknown) = &collection {
@@ -50,7 +64,9 @@ impl Evaluator<'_> {
             }
             return Ok(dynamic().mark(marks));
         }
-        let Some(members) = members(&collection) else { return Err(not_iterable(&collection.ty())) };
+        let Some(members) = members(&collection) else {
+            return Err(not_iterable(&collection.ty()));
+        };
         self.check_condition(each)?;
         let mut diagnostics = Diagnostics::new();
         let mut tuple = Vec::new();
@@ -79,13 +95,25 @@ impl Evaluator<'_> {
         }
         let result = match &each.key {
             None => Value::tuple(tuple),
-            Some(_) if each.group => Value::object(object.into_iter().map(|(k, group)| (k, Value::tuple(group)))),
-            Some(_) => Value::object(object.into_iter().filter_map(|(k, mut group)| Some((k, group.pop()?)))),
+            Some(_) if each.group => {
+                Value::object(object.into_iter().map(|(k, group)| (k, Value::tuple(group))))
+            }
+            Some(_) => Value::object(
+                object
+                    .into_iter()
+                    .filter_map(|(k, mut group)| Some((k, group.pop()?))),
+            ),
         };
         Ok(result.mark(marks))
     }
 
-    fn with_member<T>(&mut self, each: &For, key: Value, value: Value, run: impl FnOnce(&mut Self) -> T) -> T {
+    fn with_member<T>(
+        &mut self,
+        each: &For,
+        key: Value,
+        value: Value,
+        run: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         let before = self.locals.len();
         if let Some(name) = &each.key_name {
             self.locals.push((name.clone(), key));
@@ -98,7 +126,9 @@ impl Evaluator<'_> {
 
     /// A condition of the wrong type is a mistake even where there is no member.
     fn check_condition(&mut self, each: &For) -> Result<(), Diagnostics> {
-        let Some(condition) = &each.condition else { return Ok(()) };
+        let Some(condition) = &each.condition else {
+            return Ok(());
+        };
         let probe = self.with_member(each, dynamic(), dynamic(), |e| e.node(condition))?;
         self::condition(&probe, condition).map(|_| ())
     }
@@ -116,12 +146,18 @@ impl Evaluator<'_> {
         }
         let Some(key_node) = &each.key else {
             let value = self.node(&each.value)?;
-            return Ok(if undecided { Member::Undecided } else { Member::Tuple(value) });
+            return Ok(if undecided {
+                Member::Undecided
+            } else {
+                Member::Tuple(value)
+            });
         };
         let invalid = |detail: String| error(key_node.span, "Invalid object key", detail);
         let key = self.node(key_node)?;
         if key.is_null() {
-            return Err(invalid("Key expression in 'for' expression must not produce a null value.".to_owned()));
+            return Err(invalid(
+                "Key expression in 'for' expression must not produce a null value.".to_owned(),
+            ));
         }
         let key = convert(&key, &Type::String)
             .map_err(|e| invalid(format!("The key expression produced an invalid result: {e}.")))?;
@@ -136,7 +172,9 @@ impl Evaluator<'_> {
     /// A `for` directive: the members as one text.
     pub(super) fn join(&mut self, each: &Node) -> Evaluated {
         let (value, mut marks) = self.node(each)?.unmark();
-        let Some(members) = value.as_sequence() else { return Ok(unknown_not_null(Type::String).mark(marks)) };
+        let Some(members) = value.as_sequence() else {
+            return Ok(unknown_not_null(Type::String).mark(marks));
+        };
         let mut out = String::new();
         let mut known = true;
         for member in members {
@@ -147,7 +185,12 @@ impl Evaluator<'_> {
                 _ => known = false,
             }
         }
-        Ok(if known { text(out) } else { unknown_not_null(Type::String) }.mark(marks))
+        Ok(if known {
+            text(out)
+        } else {
+            unknown_not_null(Type::String)
+        }
+        .mark(marks))
     }
 }
 
@@ -155,9 +198,12 @@ impl Evaluator<'_> {
 fn condition(value: &Value, node: &Node) -> Result<(Option<bool>, Marks), Diagnostics> {
     let invalid = |detail: String| error(node.span, "Invalid 'for' condition", detail);
     if value.is_null() {
-        return Err(invalid("The value of the 'if' clause must not be null.".to_owned()));
+        return Err(invalid(
+            "The value of the 'if' clause must not be null.".to_owned(),
+        ));
     }
-    let value = convert(value, &Type::Bool).map_err(|e| invalid(format!("The 'if' clause value is invalid: {e}.")))?;
+    let value = convert(value, &Type::Bool)
+        .map_err(|e| invalid(format!("The 'if' clause value is invalid: {e}.")))?;
     Ok((value.as_bool(), value.marks()))
 }
 

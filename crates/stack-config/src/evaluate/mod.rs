@@ -71,7 +71,11 @@ pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Value, Diagnostics> {
 ///
 /// # Errors
 /// Everything wrong with it, as far as one evaluation finds out.
-pub fn evaluate_with(expr: &Expr, scope: &dyn Scope, bound: &[(Arc<str>, Value)]) -> Result<Value, Diagnostics> {
+pub fn evaluate_with(
+    expr: &Expr,
+    scope: &dyn Scope,
+    bound: &[(Arc<str>, Value)],
+) -> Result<Value, Diagnostics> {
     evaluate_at_depth(expr, scope, bound, 0)
 }
 
@@ -98,29 +102,49 @@ impl<'s> Evaluator<'s> {
         let mut outside = Vec::with_capacity(expr.free().len());
         for free in expr.free() {
             let found = match bound.iter().rev().find(|(name, _)| *name == free.root) {
-                Some((_, value)) => Some(Outside { value: value.clone(), rest: None }),
+                Some((_, value)) => Some(Outside {
+                    value: value.clone(),
+                    rest: None,
+                }),
                 None => match &free.reference {
                     Err(diagnostic) => {
                         diagnostics.push((**diagnostic).clone());
                         None
                     }
-                    Ok(reference) => diagnostics
-                        .absorb(scope.value(reference))
-                        .map(|value| Outside { value, rest: Some(reference.rest.len()) }),
+                    Ok(reference) => diagnostics.absorb(scope.value(reference)).map(|value| Outside {
+                        value,
+                        rest: Some(reference.rest.len()),
+                    }),
                 },
             };
-            outside.push(found.unwrap_or(Outside { value: Value::NULL, rest: None }));
+            outside.push(found.unwrap_or(Outside {
+                value: Value::NULL,
+                rest: None,
+            }));
         }
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        Ok(Self { scope, outside, locals: Vec::new(), items: Vec::new(), depth })
+        Ok(Self {
+            scope,
+            outside,
+            locals: Vec::new(),
+            items: Vec::new(),
+            depth,
+        })
     }
 }
 
 /// The value of a part of an expression that may refer to nothing.
 pub(crate) fn evaluate_part(node: &Node) -> Evaluated {
-    Evaluator { scope: &NoScope, outside: Vec::new(), locals: Vec::new(), items: Vec::new(), depth: 0 }.node(node)
+    Evaluator {
+        scope: &NoScope,
+        outside: Vec::new(),
+        locals: Vec::new(),
+        items: Vec::new(),
+        depth: 0,
+    }
+    .node(node)
 }
 
 fn variables_not_allowed(span: Span) -> Diagnostics {
@@ -205,12 +229,19 @@ impl Evaluator<'_> {
             Kind::Tuple(members) => self.tuple(members),
             Kind::Object(items) => self.object(items),
             Kind::Traversal { free, steps } => {
-                let Some(outside) = self.outside.get(*free) else { return Err(variables_not_allowed(node.span)) };
+                let Some(outside) = self.outside.get(*free) else {
+                    return Err(variables_not_allowed(node.span));
+                };
                 let rest = outside.rest.unwrap_or(steps.len()).min(steps.len());
                 access::steps(outside.value.clone(), &steps[steps.len() - rest..], node.span)
             }
             Kind::Local { name, steps } => {
-                let value = self.locals.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+                let value = self
+                    .locals
+                    .iter()
+                    .rev()
+                    .find(|(n, _)| n == name)
+                    .map(|(_, v)| v.clone());
                 access::steps(value.unwrap_or(Value::NULL), steps, node.span)
             }
             Kind::Attribute(inner, name) => access::attribute(&self.node(inner)?, name, node.span),
@@ -236,7 +267,11 @@ impl Evaluator<'_> {
         for member in members {
             values.extend(diagnostics.absorb(self.node(member)));
         }
-        if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Value::tuple(values)) }
+        if diagnostics.has_errors() {
+            Err(diagnostics)
+        } else {
+            Ok(Value::tuple(values))
+        }
     }
 
     fn object(&mut self, items: &[(Node, Node)]) -> Evaluated {
@@ -253,7 +288,9 @@ impl Evaluator<'_> {
                 }
             };
             let value = diagnostics.absorb(self.node(value));
-            let (Some((key, own)), Some(value)) = (key, value) else { continue };
+            let (Some((key, own)), Some(value)) = (key, value) else {
+                continue;
+            };
             marks = marks.union(own);
             match key {
                 Some(key) => {
@@ -265,7 +302,11 @@ impl Evaluator<'_> {
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        let object = if known { Value::Object(Arc::new(attributes)) } else { dynamic() };
+        let object = if known {
+            Value::Object(Arc::new(attributes))
+        } else {
+            dynamic()
+        };
         Ok(object.mark(marks))
     }
 
@@ -276,8 +317,12 @@ impl Evaluator<'_> {
         let mut known = true;
         let mut marks = Marks::NONE;
         for part in parts {
-            let Some(value) = diagnostics.absorb(self.node(part)) else { continue };
-            let Some(value) = diagnostics.absorb(template_part(&value, part.span)) else { continue };
+            let Some(value) = diagnostics.absorb(self.node(part)) else {
+                continue;
+            };
+            let Some(value) = diagnostics.absorb(template_part(&value, part.span)) else {
+                continue;
+            };
             let (value, own) = value.unmark();
             marks = marks.union(own);
             match value {
@@ -292,7 +337,11 @@ impl Evaluator<'_> {
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        let value = if known { text(out) } else { unknown_with_prefix(&out) };
+        let value = if known {
+            text(out)
+        } else {
+            unknown_with_prefix(&out)
+        };
         Ok(value.mark(marks))
     }
 }
@@ -322,19 +371,37 @@ fn safe_prefix(prefix: &str) -> &str {
 fn template_part(value: &Value, span: Span) -> Evaluated {
     let summary = "Invalid template interpolation value";
     if value.is_null() {
-        return Err(error(span, summary, "The expression result is null. Cannot include a null value in a string template."));
+        return Err(error(
+            span,
+            summary,
+            "The expression result is null. Cannot include a null value in a string template.",
+        ));
     }
-    stack_core::convert::convert(value, &Type::String)
-        .map_err(|e| error(span, summary, format!("Cannot include the given value in a string template: {e}.")))
+    stack_core::convert::convert(value, &Type::String).map_err(|e| {
+        error(
+            span,
+            summary,
+            format!("Cannot include the given value in a string template: {e}."),
+        )
+    })
 }
 
 /// The key of an object constructor: the text, or none while it is unknown, and its marks.
 fn object_key(value: &Value, span: Span) -> Result<(Option<Arc<str>>, Marks), Diagnostics> {
     if value.is_null() {
-        return Err(error(span, "Null value as key", "Can't use a null value as a key."));
+        return Err(error(
+            span,
+            "Null value as key",
+            "Can't use a null value as a key.",
+        ));
     }
-    let key = stack_core::convert::convert(value, &Type::String)
-        .map_err(|e| error(span, "Incorrect key type", format!("Can't use this value as a key: {e}.")))?;
+    let key = stack_core::convert::convert(value, &Type::String).map_err(|e| {
+        error(
+            span,
+            "Incorrect key type",
+            format!("Can't use this value as a key: {e}."),
+        )
+    })?;
     let (key, marks) = key.unmark();
     match key {
         Value::String(key) => Ok((Some(key), marks)),

@@ -13,8 +13,13 @@ impl Evaluator<'_> {
             UnaryOperator::Not => Type::Bool,
         };
         let value = self.node(operand)?;
-        let value = convert(&value, &ty)
-            .map_err(|e| error(operand.span, "Invalid operand", format!("Unsuitable value for unary operand: {e}.")))?;
+        let value = convert(&value, &ty).map_err(|e| {
+            error(
+                operand.span,
+                "Invalid operand",
+                format!("Unsuitable value for unary operand: {e}."),
+            )
+        })?;
         let (value, marks) = value.unmark();
         let result = match (operator, &value) {
             (UnaryOperator::Negate, Value::Number(n)) => Value::Number(n.negate()),
@@ -43,7 +48,11 @@ impl Evaluator<'_> {
 }
 
 fn null_operand(span: Span) -> stack_core::Diagnostics {
-    error(span, "Operation failed", "Error during operation: argument must not be null.")
+    error(
+        span,
+        "Operation failed",
+        "Error during operation: argument must not be null.",
+    )
 }
 
 fn apply(operator: BinaryOperator, left: (&Value, Span), right: (&Value, Span), span: Span) -> Evaluated {
@@ -62,8 +71,13 @@ fn apply(operator: BinaryOperator, left: (&Value, Span), right: (&Value, Span), 
         | BinaryOperator::Modulo => (Type::Number, Type::Number),
     };
     let converted = |(value, span): (&Value, Span), side: &str| {
-        convert(value, &operand)
-            .map_err(|e| error(span, "Invalid operand", format!("Unsuitable value for {side} operand: {e}.")))
+        convert(value, &operand).map_err(|e| {
+            error(
+                span,
+                "Invalid operand",
+                format!("Unsuitable value for {side} operand: {e}."),
+            )
+        })
     };
     let (a, a_marks) = converted(left, "left")?.unmark();
     let (b, b_marks) = converted(right, "right")?.unmark();
@@ -71,9 +85,11 @@ fn apply(operator: BinaryOperator, left: (&Value, Span), right: (&Value, Span), 
         return Err(null_operand(span));
     }
     let value = match (&a, &b) {
-        (Value::Bool(a), Value::Bool(b)) => {
-            Value::Bool(if operator == BinaryOperator::Or { *a || *b } else { *a && *b })
-        }
+        (Value::Bool(a), Value::Bool(b)) => Value::Bool(if operator == BinaryOperator::Or {
+            *a || *b
+        } else {
+            *a && *b
+        }),
         (Value::Number(a), Value::Number(b)) => numbers(operator, a, b, span)?,
         _ => unknown_not_null(result),
     };
@@ -98,7 +114,9 @@ fn numbers(operator: BinaryOperator, a: &Number, b: &Number, span: Span) -> Eval
         BinaryOperator::Add => a.add(b).ok_or("can't compute the sum of opposing infinities"),
         BinaryOperator::Subtract => a.subtract(b).ok_or("can't subtract infinity from itself"),
         BinaryOperator::Multiply => a.multiply(b).ok_or("can't multiply zero by infinity"),
-        BinaryOperator::Divide => a.divide(b).ok_or("can't divide zero by zero or infinity by infinity"),
+        BinaryOperator::Divide => a
+            .divide(b)
+            .ok_or("can't divide zero by zero or infinity by infinity"),
         BinaryOperator::Modulo => a.remainder(b).ok_or("can't take the remainder of infinity"),
         BinaryOperator::Or | BinaryOperator::And | BinaryOperator::Equal | BinaryOperator::NotEqual => {
             return Ok(Value::NULL);
@@ -106,6 +124,10 @@ fn numbers(operator: BinaryOperator, a: &Number, b: &Number, span: Span) -> Eval
     };
     match result {
         Ok(number) => Ok(Value::Number(number)),
-        Err(why) => Err(error(span, "Operation failed", format!("Error during operation: {why}."))),
+        Err(why) => Err(error(
+            span,
+            "Operation failed",
+            format!("Error during operation: {why}."),
+        )),
     }
 }

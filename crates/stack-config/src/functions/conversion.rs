@@ -9,18 +9,36 @@ use crate::evaluate::unknown_not_null;
 pub(super) fn functions() -> Vec<Function> {
     let v = || any("v").nullable().unknown().dynamic().marked();
     vec![
-        Function::new("tostring", vec![v()], Type::String, |_, args| to(&args[0], &Type::String)),
-        Function::new("tonumber", vec![v()], Type::Number, |_, args| to(&args[0], &Type::Number)),
-        Function::new("tobool", vec![v()], Type::Bool, |_, args| to(&args[0], &Type::Bool)),
-        Function::new("tolist", vec![v()], Type::Dynamic, |_, args| to(&args[0], &Type::list(Type::Dynamic))),
-        Function::new("toset", vec![v()], Type::Dynamic, |_, args| to(&args[0], &Type::set(Type::Dynamic))),
-        Function::new("tomap", vec![v()], Type::Dynamic, |_, args| to(&args[0], &Type::map(Type::Dynamic))),
-        Function::new("sensitive", vec![v()], Type::Dynamic, |_, args| Ok(args[0].clone().sensitive())),
+        Function::new("tostring", vec![v()], Type::String, |_, args| {
+            to(&args[0], &Type::String)
+        }),
+        Function::new("tonumber", vec![v()], Type::Number, |_, args| {
+            to(&args[0], &Type::Number)
+        }),
+        Function::new("tobool", vec![v()], Type::Bool, |_, args| {
+            to(&args[0], &Type::Bool)
+        }),
+        Function::new("tolist", vec![v()], Type::Dynamic, |_, args| {
+            to(&args[0], &Type::list(Type::Dynamic))
+        }),
+        Function::new("toset", vec![v()], Type::Dynamic, |_, args| {
+            to(&args[0], &Type::set(Type::Dynamic))
+        }),
+        Function::new("tomap", vec![v()], Type::Dynamic, |_, args| {
+            to(&args[0], &Type::map(Type::Dynamic))
+        }),
+        Function::new("sensitive", vec![v()], Type::Dynamic, |_, args| {
+            Ok(args[0].clone().sensitive())
+        }),
         Function::new("nonsensitive", vec![v()], Type::Dynamic, nonsensitive),
         Function::new("issensitive", vec![v()], Type::Bool, issensitive),
         Function::new("ephemeralasnull", vec![v()], Type::Dynamic, |_, args| {
             Ok(args[0].map_parts(&|part| {
-                if part.marks().contains(Marks::EPHEMERAL) { Value::Null(part.ty()) } else { part }
+                if part.marks().contains(Marks::EPHEMERAL) {
+                    Value::Null(part.ty())
+                } else {
+                    part
+                }
             }))
         }),
     ]
@@ -59,5 +77,9 @@ fn nonsensitive(_: &CallContext<'_>, args: &[Value]) -> Called {
 
 fn issensitive(_: &CallContext<'_>, args: &[Value]) -> Called {
     let marked = args[0].marks().contains(Marks::SENSITIVE);
-    Ok(if marked || args[0].is_known() { Value::Bool(marked) } else { unknown_not_null(Type::Bool) })
+    Ok(if marked || args[0].is_known() {
+        Value::Bool(marked)
+    } else {
+        unknown_not_null(Type::Bool)
+    })
 }

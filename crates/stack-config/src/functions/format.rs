@@ -14,8 +14,13 @@ pub(super) fn functions() -> Vec<Function> {
     let arguments = || any("args").nullable().unknown();
     vec![
         Function::new("format", vec![string("format")], Type::String, format).variadic(arguments()),
-        Function::new("formatlist", vec![string("format")], Type::list(Type::String), formatlist)
-            .variadic(arguments()),
+        Function::new(
+            "formatlist",
+            vec![string("format")],
+            Type::list(Type::String),
+            formatlist,
+        )
+        .variadic(arguments()),
     ]
 }
 
@@ -77,7 +82,10 @@ fn pieces(format: &str) -> Result<Vec<Piece>, FunctionError> {
 fn verb(format: &str, start: usize, next: usize) -> Result<Verb, FunctionError> {
     let rest = &format[start + 1..];
     let fail = |at: usize| match rest[at..].chars().next() {
-        None => FunctionError::argument(0, format!("unterminated verb {:?} at end of string", &format[start..])),
+        None => FunctionError::argument(
+            0,
+            format!("unterminated verb {:?} at end of string", &format[start..]),
+        ),
         Some(c) => FunctionError::argument(
             0,
             format!("unrecognized format character {c:?} at offset {}", start + 1 + at),
@@ -115,7 +123,9 @@ fn verb(format: &str, start: usize, next: usize) -> Result<Verb, FunctionError> 
             return Ok(None);
         }
         let number = digits.parse::<usize>().ok().filter(|n| *n <= MAX_WIDTH);
-        number.map(Some).ok_or_else(|| FunctionError::argument(0, format!("{digits} is too large a width")))
+        number
+            .map(Some)
+            .ok_or_else(|| FunctionError::argument(0, format!("{digits} is too large a width")))
     };
     verb.width = number(&mut at)?;
     if rest[at..].starts_with('.') {
@@ -131,13 +141,20 @@ fn verb(format: &str, start: usize, next: usize) -> Result<Verb, FunctionError> 
         at += 1;
         verb.argument = index - 1;
     }
-    let letter = rest[at..].chars().next().filter(char::is_ascii_alphabetic).ok_or_else(|| fail(at))?;
+    let letter = rest[at..]
+        .chars()
+        .next()
+        .filter(char::is_ascii_alphabetic)
+        .ok_or_else(|| fail(at))?;
     verb.letter = letter;
     verb.raw = format[start..start + 2 + at].to_owned();
     if !"vtbdoxXeEfgGsq".contains(letter) {
         return Err(FunctionError::argument(
             0,
-            format!("unsupported format verb {letter:?} in {:?} at offset {start}", verb.raw),
+            format!(
+                "unsupported format verb {letter:?} in {:?} at offset {start}",
+                verb.raw
+            ),
         ));
     }
     Ok(verb)
@@ -192,8 +209,12 @@ fn render_verb(verb: &Verb, args: &[Value]) -> Result<String, FunctionError> {
             args.len()
         )));
     };
-    let unsupported =
-        |why: &str| FunctionError::new(format!("unsupported value for {:?} at {}: {why}", verb.raw, verb.offset));
+    let unsupported = |why: &str| {
+        FunctionError::new(format!(
+            "unsupported value for {:?} at {}: {why}",
+            verb.raw, verb.offset
+        ))
+    };
     if verb.letter != 'v' && arg.is_null() {
         return Err(unsupported("null value cannot be formatted"));
     }
@@ -210,11 +231,20 @@ fn render_verb(verb: &Verb, args: &[Value]) -> Result<String, FunctionError> {
             if let Some(length) = verb.precision.filter(|p| *p > 0) {
                 piece = piece.graphemes(true).take(length).collect();
             }
-            Ok(pad(verb, if verb.letter == 'q' { json_text(&Value::from(piece)) } else { piece }))
+            Ok(pad(
+                verb,
+                if verb.letter == 'q' {
+                    json_text(&Value::from(piece))
+                } else {
+                    piece
+                },
+            ))
         }
         letter => {
             let value = as_type(&Type::Number)?;
-            let Some(number) = value.as_number() else { return Err(unsupported("a number is required")) };
+            let Some(number) = value.as_number() else {
+                return Err(unsupported("a number is required"));
+            };
             if "bdoxX".contains(letter) {
                 integer(verb, number).ok_or_else(|| unsupported("an integer is required"))
             } else {
@@ -234,9 +264,16 @@ fn as_is(verb: &Verb, arg: &Value) -> String {
 
 /// Pads to the width in characters as a reader counts them.
 fn pad(verb: &Verb, piece: String) -> String {
-    let missing = verb.width.unwrap_or(0).saturating_sub(piece.graphemes(true).count());
+    let missing = verb
+        .width
+        .unwrap_or(0)
+        .saturating_sub(piece.graphemes(true).count());
     let padding = (if verb.zero { "0" } else { " " }).repeat(missing);
-    if verb.minus { piece + &padding } else { padding + &piece }
+    if verb.minus {
+        piece + &padding
+    } else {
+        padding + &piece
+    }
 }
 
 fn sign(verb: &Verb, negative: bool) -> &'static str {
@@ -281,7 +318,12 @@ fn integer(verb: &Verb, number: &Number) -> Option<String> {
     } else {
         left = missing;
     }
-    Some(format!("{}{sign}{prefix}{}{digits}{}", " ".repeat(left), "0".repeat(zeros), " ".repeat(right)))
+    Some(format!(
+        "{}{sign}{prefix}{}{digits}{}",
+        " ".repeat(left),
+        "0".repeat(zeros),
+        " ".repeat(right)
+    ))
 }
 
 fn float(verb: &Verb, number: &Number) -> String {
@@ -292,9 +334,19 @@ fn float(verb: &Verb, number: &Number) -> String {
         _ => number.to_general(precision),
     };
     let digits = written.trim_start_matches(['-', '+']).to_owned();
-    let digits = if matches!(verb.letter, 'E' | 'G') { digits.to_uppercase().replace("INF", "Inf") } else { digits };
+    let digits = if matches!(verb.letter, 'E' | 'G') {
+        digits.to_uppercase().replace("INF", "Inf")
+    } else {
+        digits
+    };
     let sign = match (written.starts_with('-'), written.starts_with('+')) {
-        (false, true) => if verb.space { " " } else { "+" },
+        (false, true) => {
+            if verb.space {
+                " "
+            } else {
+                "+"
+            }
+        }
         (negative, _) => sign(verb, negative),
     };
     let padding = verb.width.unwrap_or(0).saturating_sub(sign.len() + digits.len());
@@ -329,7 +381,9 @@ fn formatlist(_: &CallContext<'_>, args: &[Value]) -> Called {
             Some((expected, first)) if expected != members => {
                 return Err(FunctionError::argument(
                     i,
-                    format!("argument {i} has length {members}, which is inconsistent with argument {first} of length {expected}"),
+                    format!(
+                        "argument {i} has length {members}, which is inconsistent with argument {first} of length {expected}"
+                    ),
                 ));
             }
             Some(_) => {}
@@ -347,13 +401,19 @@ fn formatlist(_: &CallContext<'_>, args: &[Value]) -> Called {
     for at in 0..length {
         let row: Vec<Value> = args[1..]
             .iter()
-            .map(|arg| arg.as_sequence().and_then(|members| members.get(at)).unwrap_or(arg).clone())
+            .map(|arg| {
+                arg.as_sequence()
+                    .and_then(|members| members.get(at))
+                    .unwrap_or(arg)
+                    .clone()
+            })
             .collect();
         if !row.iter().all(Value::is_wholly_known) {
             out.push(unknown_not_null(Type::String));
             continue;
         }
-        let line = render(format, &row).map_err(|e| FunctionError::new(format!("error on format iteration {at}: {}", e.message)))?;
+        let line = render(format, &row)
+            .map_err(|e| FunctionError::new(format!("error on format iteration {at}: {}", e.message)))?;
         out.push(text(line));
     }
     Ok(Value::list(Type::String, out))

@@ -10,14 +10,27 @@ use crate::evaluate::unknown_not_null;
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::new("abs", vec![number("num")], Type::Number, |_, args| map(&args[0], Number::absolute)),
-        Function::new("ceil", vec![number("num")], Type::Number, |_, args| map(&args[0], Number::ceil)),
-        Function::new("floor", vec![number("num")], Type::Number, |_, args| map(&args[0], Number::floor)),
+        Function::new("abs", vec![number("num")], Type::Number, |_, args| {
+            map(&args[0], Number::absolute)
+        }),
+        Function::new("ceil", vec![number("num")], Type::Number, |_, args| {
+            map(&args[0], Number::ceil)
+        }),
+        Function::new("floor", vec![number("num")], Type::Number, |_, args| {
+            map(&args[0], Number::floor)
+        }),
         Function::new("log", vec![number("num"), number("base")], Type::Number, log),
         Function::new("pow", vec![number("num"), number("power")], Type::Number, power),
-        Function::new("max", vec![], Type::Number, |_, args| extreme(args, |a, b| a > b)).variadic(number("numbers")),
-        Function::new("min", vec![], Type::Number, |_, args| extreme(args, |a, b| a < b)).variadic(number("numbers")),
-        Function::new("parseint", vec![any("number"), number("base")], Type::Number, parseint),
+        Function::new("max", vec![], Type::Number, |_, args| extreme(args, |a, b| a > b))
+            .variadic(number("numbers")),
+        Function::new("min", vec![], Type::Number, |_, args| extreme(args, |a, b| a < b))
+            .variadic(number("numbers")),
+        Function::new(
+            "parseint",
+            vec![any("number"), number("base")],
+            Type::Number,
+            parseint,
+        ),
         Function::new("range", vec![], Type::list(Type::Number), range).variadic(number("params")),
         Function::new("signum", vec![number("num")], Type::Number, signum),
         Function::new("sum", vec![any("list")], Type::Number, sum),
@@ -25,21 +38,29 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 fn map(value: &Value, f: impl Fn(&Number) -> Number) -> Called {
-    Ok(value.as_number().map_or_else(|| value.clone(), |n| Value::Number(f(n))))
+    Ok(value
+        .as_number()
+        .map_or_else(|| value.clone(), |n| Value::Number(f(n))))
 }
 
 /// A whole number argument that fits.
 pub(crate) fn whole(args: &[Value], index: usize) -> Result<i64, FunctionError> {
     let number = args.get(index).and_then(Value::as_number);
-    number.and_then(Number::as_i64).ok_or_else(|| FunctionError::new("value must be a whole number"))
+    number
+        .and_then(Number::as_i64)
+        .ok_or_else(|| FunctionError::new("value must be a whole number"))
 }
 
 fn double(args: &[Value], index: usize) -> f64 {
-    args.get(index).and_then(Value::as_number).map_or(f64::NAN, Number::as_f64)
+    args.get(index)
+        .and_then(Value::as_number)
+        .map_or(f64::NAN, Number::as_f64)
 }
 
 fn of_double(value: f64) -> Called {
-    Number::from_f64(value).map(Value::Number).ok_or_else(|| FunctionError::new("the result is not a number"))
+    Number::from_f64(value)
+        .map(Value::Number)
+        .ok_or_else(|| FunctionError::new("the result is not a number"))
 }
 
 fn log(_: &CallContext<'_>, args: &[Value]) -> Called {
@@ -87,13 +108,15 @@ fn natural_logarithm(x: f64) -> f64 {
     let s2 = s * s;
     let s4 = s2 * s2;
     let odd = s2
-        * (6.666_666_666_666_735_130e-01
-            + s4 * (2.857_142_874_366_239_149e-01 + s4 * (1.818_357_216_161_805_012e-01 + s4 * 1.479_819_860_511_658_591e-01)));
-    let even = s4
-        * (3.999_999_999_940_941_908e-01 + s4 * (2.222_219_843_214_978_396e-01 + s4 * 1.531_383_769_920_937_332e-01));
+        * (0.666_666_666_666_673_5
+            + s4 * (0.285_714_287_436_623_9
+                + s4 * (0.181_835_721_616_180_5 + s4 * 0.147_981_986_051_165_86)));
+    let even =
+        s4 * (0.399_999_999_994_094_2 + s4 * (0.222_221_984_321_497_84 + s4 * 0.153_138_376_992_093_73));
     let r = odd + even;
     let half_square = 0.5 * f * f;
-    k * 6.931_471_803_691_238_164_90e-01 - ((half_square - (s * (half_square + r) + k * 1.908_214_929_270_587_700_02e-10)) - f)
+    k * 0.693_147_180_369_123_8
+        - ((half_square - (s * (half_square + r) + k * 1.908_214_929_270_587_7e-10)) - f)
 }
 
 /// `x^y` to the bit as the language's first implementation computes it: by repeated squaring.
@@ -121,7 +144,11 @@ fn raise(x: f64, y: f64) -> f64 {
         result = (fraction * natural_logarithm(x)).exp();
     }
     let (mut square, mut exponent) = split(x);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^63 and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "below 2^63 and not negative"
+    )]
     let mut bits = whole as u64;
     while bits != 0 {
         if exponent.abs() > 1 << 12 {
@@ -140,12 +167,18 @@ fn raise(x: f64, y: f64) -> f64 {
         }
         bits >>= 1;
     }
-    if y < 0.0 { join(1.0 / result, -result_exponent) } else { join(result, result_exponent) }
+    if y < 0.0 {
+        join(1.0 / result, -result_exponent)
+    } else {
+        join(result, result_exponent)
+    }
 }
 
 fn extreme(args: &[Value], better: fn(&Number, &Number) -> bool) -> Called {
     let mut numbers = args.iter().filter_map(Value::as_number);
-    let Some(mut best) = numbers.next() else { return Err(FunctionError::new("must pass at least one number")) };
+    let Some(mut best) = numbers.next() else {
+        return Err(FunctionError::new("must pass at least one number"));
+    };
     for number in numbers {
         if better(number, best) {
             best = number;
@@ -161,11 +194,20 @@ fn signum(_: &CallContext<'_>, args: &[Value]) -> Called {
 fn parseint(_: &CallContext<'_>, args: &[Value]) -> Called {
     let Some(text) = args[0].as_str() else {
         let name = args[0].ty().friendly_name();
-        return Err(FunctionError::argument(0, format!("first argument must be a string, not {name}")));
+        return Err(FunctionError::argument(
+            0,
+            format!("first argument must be a string, not {name}"),
+        ));
     };
-    let base = args[1].as_number().and_then(Number::as_i64).and_then(|b| u32::try_from(b).ok());
+    let base = args[1]
+        .as_number()
+        .and_then(Number::as_i64)
+        .and_then(|b| u32::try_from(b).ok());
     let Some(base) = base.filter(|b| (2..=62).contains(b)) else {
-        return Err(FunctionError::argument(1, "base must be a whole number between 2 and 62 inclusive"));
+        return Err(FunctionError::argument(
+            1,
+            "base must be a whole number between 2 and 62 inclusive",
+        ));
     };
     let (sign, digits) = match text.as_bytes().first() {
         Some(b'-') => ("-", &text[1..]),
@@ -191,7 +233,11 @@ fn parseint(_: &CallContext<'_>, args: &[Value]) -> Called {
         total = total * dashu_int::IBig::from(base) + dashu_int::IBig::from(digit);
     }
     let number = Number::from_integer(total);
-    Ok(Value::Number(if sign.is_empty() { number } else { number.negate() }))
+    Ok(Value::Number(if sign.is_empty() {
+        number
+    } else {
+        number.negate()
+    }))
 }
 
 fn sum(_: &CallContext<'_>, args: &[Value]) -> Called {
@@ -219,9 +265,9 @@ fn sum(_: &CallContext<'_>, args: &[Value]) -> Called {
         };
         total = Some(match total {
             None => number.clone(),
-            Some(total) => {
-                total.add(number).ok_or_else(|| FunctionError::new("can't compute sum of opposing infinities"))?
-            }
+            Some(total) => total
+                .add(number)
+                .ok_or_else(|| FunctionError::new("can't compute sum of opposing infinities"))?,
         });
     }
     Ok(total.map_or(Value::from(0), Value::Number))
@@ -245,10 +291,16 @@ fn range(_: &CallContext<'_>, args: &[Value]) -> Called {
     }
     let down = step.is_negative();
     if down && end > start {
-        return Err(FunctionError::argument(1, "end must be less than start when step is negative"));
+        return Err(FunctionError::argument(
+            1,
+            "end must be less than start when step is negative",
+        ));
     }
     if !down && end < start {
-        return Err(FunctionError::argument(1, "end must be greater than start when step is positive"));
+        return Err(FunctionError::argument(
+            1,
+            "end must be greater than start when step is positive",
+        ));
     }
     let mut members = Vec::new();
     let mut at = start;
@@ -259,7 +311,9 @@ fn range(_: &CallContext<'_>, args: &[Value]) -> Called {
             )));
         }
         members.push(Value::Number(at.clone()));
-        at = at.add(&step).ok_or_else(|| FunctionError::new("the members are not finite"))?;
+        at = at
+            .add(&step)
+            .ok_or_else(|| FunctionError::new("the members are not finite"))?;
     }
     Ok(Value::list(Type::Number, members))
 }

@@ -15,7 +15,13 @@ pub(super) fn functions() -> Vec<Function> {
     let parameters = || vec![string("pattern"), string("string")];
     vec![
         Function::generic("regex", parameters(), |args| result_type(&args[0]), regex).not_null(),
-        Function::generic("regexall", parameters(), |args| result_type(&args[0]).map(Type::list), regexall).not_null(),
+        Function::generic(
+            "regexall",
+            parameters(),
+            |args| result_type(&args[0]).map(Type::list),
+            regexall,
+        )
+        .not_null(),
     ]
 }
 
@@ -31,11 +37,19 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     if let Some(regex) = kept {
         return Ok(regex);
     }
-    let regex = regex::RegexBuilder::new(&translate(pattern)).octal(true).build().map_err(|e| {
-        let message = e.to_string();
-        let reason = message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        format!("invalid regexp pattern: {reason} in {pattern:?}")
-    })?;
+    let regex = regex::RegexBuilder::new(&translate(pattern))
+        .octal(true)
+        .build()
+        .map_err(|e| {
+            let message = e.to_string();
+            let reason = message
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            format!("invalid regexp pattern: {reason} in {pattern:?}")
+        })?;
     COMPILED.with_borrow_mut(|kept| {
         if kept.len() >= KEPT {
             kept.pop_front();
@@ -66,7 +80,11 @@ fn translate(pattern: &str) -> String {
                     }
                     Some('d') => out.push_str(if in_class { "0-9" } else { "[0-9]" }),
                     Some('w') => out.push_str(if in_class { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" }),
-                    Some('s') => out.push_str(if in_class { "\\t\\n\\f\\r " } else { "[\\t\\n\\f\\r ]" }),
+                    Some('s') => out.push_str(if in_class {
+                        "\\t\\n\\f\\r "
+                    } else {
+                        "[\\t\\n\\f\\r ]"
+                    }),
                     Some('D') => out.push_str("[^0-9]"),
                     Some('W') => out.push_str("[^0-9A-Za-z_]"),
                     Some('S') => out.push_str("[^\\t\\n\\f\\r ]"),
@@ -155,8 +173,12 @@ fn type_of(shape: &Shape) -> Type {
         Shape::Text => Type::String,
         Shape::Groups(n) => Type::tuple(vec![Type::String; *n]),
         Shape::Names(names) => {
-            let attributes: BTreeMap<String, Type> = names.iter().map(|n| (n.clone(), Type::String)).collect();
-            Type::Object(std::sync::Arc::new(ObjectType { attributes, ..ObjectType::default() }))
+            let attributes: BTreeMap<String, Type> =
+                names.iter().map(|n| (n.clone(), Type::String)).collect();
+            Type::Object(std::sync::Arc::new(ObjectType {
+                attributes,
+                ..ObjectType::default()
+            }))
         }
     }
 }
@@ -169,9 +191,8 @@ fn result_type(pattern: &Value) -> Result<Type, FunctionError> {
 }
 
 fn result(shape: &Shape, captures: &Captures<'_>) -> Value {
-    let group = |found: Option<regex::Match<'_>>| {
-        found.map_or(Value::Null(Type::String), |m| text(m.as_str()))
-    };
+    let group =
+        |found: Option<regex::Match<'_>>| found.map_or(Value::Null(Type::String), |m| text(m.as_str()));
     match shape {
         Shape::Text => group(captures.get(0)),
         Shape::Groups(n) => Value::tuple((1..=*n).map(|i| group(captures.get(i))).collect()),
@@ -183,20 +204,27 @@ fn regex(_: &CallContext<'_>, args: &[Value]) -> Called {
     let (regex, shape) = prepare(str_of(args, 0))?;
     match regex.captures(str_of(args, 1)) {
         Some(captures) => Ok(result(&shape, &captures)),
-        None => Err(FunctionError::new("pattern did not match any part of the given string")),
+        None => Err(FunctionError::new(
+            "pattern did not match any part of the given string",
+        )),
     }
 }
 
 fn regexall(_: &CallContext<'_>, args: &[Value]) -> Called {
     let (regex, shape) = prepare(str_of(args, 0))?;
-    let found = regex.captures_iter(str_of(args, 1)).map(|captures| result(&shape, &captures)).collect();
+    let found = regex
+        .captures_iter(str_of(args, 1))
+        .map(|captures| result(&shape, &captures))
+        .collect();
     Ok(Value::list(type_of(&shape), found))
 }
 
 /// Replaces every match; `$1`, `$name` and `${name}` stand for groups.
 pub(super) fn replace_pattern(whole: &str, pattern: &str, by: &str) -> Result<String, FunctionError> {
     let regex = compile(pattern).map_err(|e| FunctionError::argument(1, e))?;
-    Ok(regex.replace_all(whole, |captures: &Captures<'_>| expand(by, captures)).into_owned())
+    Ok(regex
+        .replace_all(whole, |captures: &Captures<'_>| expand(by, captures))
+        .into_owned())
 }
 
 fn expand(template: &str, captures: &Captures<'_>) -> String {
@@ -212,13 +240,17 @@ fn expand(template: &str, captures: &Captures<'_>) -> String {
         }
         let braces = rest.starts_with('{');
         let inner = if braces { &rest[1..] } else { rest };
-        let length = inner.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(inner.len());
+        let length = inner
+            .find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap_or(inner.len());
         if length == 0 || braces && !inner[length..].starts_with('}') {
             out.push('$');
             continue;
         }
         let name = &inner[..length];
-        let group = name.parse::<usize>().map_or_else(|_| captures.name(name), |i| captures.get(i));
+        let group = name
+            .parse::<usize>()
+            .map_or_else(|_| captures.name(name), |i| captures.get(i));
         let _ = write!(out, "{}", group.map_or("", |m| m.as_str()));
         rest = &inner[length + usize::from(braces)..];
     }

@@ -11,17 +11,31 @@ use crate::syntax::template::text;
 
 pub(super) fn functions() -> Vec<Function> {
     let one = |name, call| Function::new(name, vec![string("str")], Type::String, call);
-    let two = |name, second, call| Function::new(name, vec![string("str"), string(second)], Type::String, call);
+    let two =
+        |name, second, call| Function::new(name, vec![string("str"), string(second)], Type::String, call);
     let ask = |name, second, call| {
-        Function::new(name, vec![string("str").unknown(), string(second)], Type::Bool, call)
+        Function::new(
+            name,
+            vec![string("str").unknown(), string(second)],
+            Type::Bool,
+            call,
+        )
     };
     vec![
-        one("chomp", |_, args| Ok(text(str_of(args, 0).trim_end_matches(['\r', '\n'])))),
-        one("lower", |_, args| Ok(text(str_of(args, 0).chars().map(lower).collect::<String>()))),
-        one("upper", |_, args| Ok(text(str_of(args, 0).chars().map(upper).collect::<String>()))),
+        one("chomp", |_, args| {
+            Ok(text(str_of(args, 0).trim_end_matches(['\r', '\n'])))
+        }),
+        one("lower", |_, args| {
+            Ok(text(str_of(args, 0).chars().map(lower).collect::<String>()))
+        }),
+        one("upper", |_, args| {
+            Ok(text(str_of(args, 0).chars().map(upper).collect::<String>()))
+        }),
         one("title", |_, args| Ok(text(title(str_of(args, 0))))),
         one("trimspace", |_, args| Ok(text(str_of(args, 0).trim()))),
-        one("strrev", |_, args| Ok(text(str_of(args, 0).graphemes(true).rev().collect::<String>()))),
+        one("strrev", |_, args| {
+            Ok(text(str_of(args, 0).graphemes(true).rev().collect::<String>()))
+        }),
         two("trim", "cutset", |_, args| {
             let set: Vec<char> = str_of(args, 1).chars().collect();
             Ok(text(str_of(args, 0).trim_matches(set.as_slice())))
@@ -38,16 +52,41 @@ pub(super) fn functions() -> Vec<Function> {
         ask("endswith", "suffix", |_, args| {
             known(args, |whole, part| whole.ends_with(part))
         }),
-        ask("strcontains", "substr", |_, args| known(args, |whole, part| whole.contains(part))),
-        Function::new("indent", vec![number("spaces"), string("str")], Type::String, indent),
+        ask("strcontains", "substr", |_, args| {
+            known(args, |whole, part| whole.contains(part))
+        }),
+        Function::new(
+            "indent",
+            vec![number("spaces"), string("str")],
+            Type::String,
+            indent,
+        ),
         Function::new("join", vec![string("separator")], Type::String, join)
             .variadic(Parameter::new("lists", Type::list(Type::String)).unknown()),
-        Function::new("split", vec![string("separator"), string("str")], Type::list(Type::String), split),
-        Function::new("substr", vec![string("str"), number("offset"), number("length")], Type::String, substr),
-        Function::new("replace", vec![string("str"), string("substr"), string("replace")], Type::String, replace),
-        Function::generic("templatestring", vec![string("template"), any("vars")], |_| Ok(Type::Dynamic), |context, args| {
-            crate::template::render(context, str_of(args, 0), "template", &args[1])
-        }),
+        Function::new(
+            "split",
+            vec![string("separator"), string("str")],
+            Type::list(Type::String),
+            split,
+        ),
+        Function::new(
+            "substr",
+            vec![string("str"), number("offset"), number("length")],
+            Type::String,
+            substr,
+        ),
+        Function::new(
+            "replace",
+            vec![string("str"), string("substr"), string("replace")],
+            Type::String,
+            replace,
+        ),
+        Function::generic(
+            "templatestring",
+            vec![string("template"), any("vars")],
+            |_| Ok(Type::Dynamic),
+            |context, args| crate::template::render(context, str_of(args, 0), "template", &args[1]),
+        ),
     ]
 }
 
@@ -133,15 +172,23 @@ fn title_case(c: char) -> char {
 
 /// Letters, digits and underscores do not separate words; beyond ASCII only spaces do.
 fn is_separator(c: char) -> bool {
-    if c.is_ascii() { !(c.is_ascii_alphanumeric() || c == '_') } else { c.is_whitespace() }
+    if c.is_ascii() {
+        !(c.is_ascii_alphanumeric() || c == '_')
+    } else {
+        c.is_whitespace()
+    }
 }
 
 fn indent(_: &CallContext<'_>, args: &[Value]) -> Called {
     let spaces = usize::try_from(whole(args, 0)?)
         .ok()
         .filter(|n| *n <= 10_000)
-        .ok_or_else(|| FunctionError::new("the number of spaces must not be negative or larger than 10000"))?;
-    Ok(text(str_of(args, 1).replace('\n', &format!("\n{}", " ".repeat(spaces)))))
+        .ok_or_else(|| {
+            FunctionError::new("the number of spaces must not be negative or larger than 10000")
+        })?;
+    Ok(text(
+        str_of(args, 1).replace('\n', &format!("\n{}", " ".repeat(spaces))),
+    ))
 }
 
 fn join(_: &CallContext<'_>, args: &[Value]) -> Called {
@@ -158,7 +205,10 @@ fn join(_: &CallContext<'_>, args: &[Value]) -> Called {
             match member.as_str() {
                 Some(piece) => pieces.push(piece),
                 None if args.len() > 2 => {
-                    let message = format!("element {at} of list {} is null; cannot concatenate null values", i - 1);
+                    let message = format!(
+                        "element {at} of list {} is null; cannot concatenate null values",
+                        i - 1
+                    );
                     return Err(FunctionError::argument(i, message));
                 }
                 None => {
@@ -183,8 +233,14 @@ fn split(_: &CallContext<'_>, args: &[Value]) -> Called {
 
 fn substr(_: &CallContext<'_>, args: &[Value]) -> Called {
     let whole_text = str_of(args, 0);
-    let offset = whole(args, 1).map_err(|e| FunctionError { argument: Some(1), ..e })?;
-    let length = whole(args, 2).map_err(|e| FunctionError { argument: Some(2), ..e })?;
+    let offset = whole(args, 1).map_err(|e| FunctionError {
+        argument: Some(1),
+        ..e
+    })?;
+    let length = whole(args, 2).map_err(|e| FunctionError {
+        argument: Some(2),
+        ..e
+    })?;
     let offset = if offset < 0 {
         let total = i64::try_from(whole_text.graphemes(true).count()).unwrap_or(i64::MAX);
         usize::try_from(offset.saturating_add(total)).unwrap_or(0)
@@ -193,7 +249,13 @@ fn substr(_: &CallContext<'_>, args: &[Value]) -> Called {
     };
     // A negative length is all that is left.
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    Ok(text(whole_text.graphemes(true).skip(offset).take(length).collect::<String>()))
+    Ok(text(
+        whole_text
+            .graphemes(true)
+            .skip(offset)
+            .take(length)
+            .collect::<String>(),
+    ))
 }
 
 fn replace(_: &CallContext<'_>, args: &[Value]) -> Called {

@@ -15,7 +15,11 @@ const LEVELS: [&[(&str, BinaryOperator)]; 6] = [
         ("<", BinaryOperator::Less),
     ],
     &[("+", BinaryOperator::Add), ("-", BinaryOperator::Subtract)],
-    &[("*", BinaryOperator::Multiply), ("/", BinaryOperator::Divide), ("%", BinaryOperator::Modulo)],
+    &[
+        ("*", BinaryOperator::Multiply),
+        ("/", BinaryOperator::Divide),
+        ("%", BinaryOperator::Modulo),
+    ],
 ];
 
 impl Parser<'_> {
@@ -58,15 +62,24 @@ impl Parser<'_> {
             };
             length += 1;
             if length > MAX_CHAIN {
-                return Err(self.error("Expression too long", format!("A chain has at most {MAX_CHAIN} operators.")));
+                return Err(self.error(
+                    "Expression too long",
+                    format!("A chain has at most {MAX_CHAIN} operators."),
+                ));
             }
             self.skip()?;
             if self.at >= self.end {
-                return Err(self.error("Missing expression", "Expected the start of an expression, but found the end."));
+                return Err(self.error(
+                    "Missing expression",
+                    "Expected the start of an expression, but found the end.",
+                ));
             }
             let right = self.deeper(|p| p.operators(its_level + 1))?;
             let span = self.span_from(start);
-            left = Node { kind: Kind::Binary(operator, Box::new(left), Box::new(right)), span };
+            left = Node {
+                kind: Kind::Binary(operator, Box::new(left), Box::new(right)),
+                span,
+            };
         }
     }
 

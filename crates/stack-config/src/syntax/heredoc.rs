@@ -1,6 +1,6 @@
 //! Heredocs: `<<EOT` and, with the common indentation removed, `<<-EOT`.
 
-use unicode_segmentation::UnicodeSegmentation;
+use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::template::{Pieces, Style};
 use super::{Parsed, Parser};
@@ -13,12 +13,23 @@ impl Parser<'_> {
         self.at += 2;
         let dedent = self.take("-");
         let Some(marker) = self.identifier() else {
-            return Err(self.error_at(start, "Invalid expression", "A heredoc starts with \"<<\" or \"<<-\" and a marker word."));
+            return Err(self.error_at(
+                start,
+                "Invalid expression",
+                "A heredoc starts with \"<<\" or \"<<-\" and a marker word.",
+            ));
         };
         if !self.take("\n") && !self.take("\r\n") {
-            return Err(self.error("Invalid expression", "The marker of a heredoc must be followed by a newline."));
+            return Err(self.error(
+                "Invalid expression",
+                "The marker of a heredoc must be followed by a newline.",
+            ));
         }
-        let pieces = Pieces { style: Style::Heredoc, marker: marker.to_owned(), ..Pieces::default() };
+        let pieces = Pieces {
+            style: Style::Heredoc,
+            marker: marker.to_owned(),
+            ..Pieces::default()
+        };
         let outer = std::mem::replace(&mut self.template, pieces);
         let kind = self.dedented_template(dedent)?;
         let found = self.at_marker();
@@ -60,7 +71,9 @@ impl Pieces {
                     Some((_, text)) if text.trim_start().is_empty() && text.ends_with('\n') => usize::MAX,
                     Some((index, text)) => {
                         adjust.push(index);
-                        text[..text.len() - text.trim_start().len()].graphemes(true).count()
+                        text[..text.len() - text.trim_start().len()]
+                            .graphemes(true)
+                            .count()
                     }
                 };
                 least = least.min(spaces);

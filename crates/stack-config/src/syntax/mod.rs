@@ -1,6 +1,7 @@
 //! Expressions from text. Own code, because the language is defined down to which literal of a template a trim marker
 //! reaches and which mistake gets which message; blocks and arguments around expressions are parsed by `hcl-edit`.
 
+mod constructor;
 mod expression;
 mod heredoc;
 pub(crate) mod template;
@@ -51,7 +52,11 @@ impl<'t> Parser<'t> {
         let end = range.end.min(text.len());
         let start = range.start.min(end);
         Self {
-            text: if text.is_char_boundary(start) && text.is_char_boundary(end) { text } else { "" },
+            text: if text.is_char_boundary(start) && text.is_char_boundary(end) {
+                text
+            } else {
+                ""
+            },
             at: start,
             end,
             file,
@@ -97,7 +102,10 @@ impl<'t> Parser<'t> {
 
     /// The place of the character here, or of the end.
     fn here(&self) -> Span {
-        Span::new(self.file, self.at..self.at + self.peek().map_or(0, char::len_utf8))
+        Span::new(
+            self.file,
+            self.at..self.at + self.peek().map_or(0, char::len_utf8),
+        )
     }
 
     fn error(&self, summary: &str, detail: impl Into<String>) -> Box<Diagnostic> {
@@ -169,7 +177,9 @@ impl<'t> Parser<'t> {
             return None;
         }
         let inside = |c: char| unicode_ident::is_xid_continue(c) || c == '-';
-        let length = characters.find(|(_, c)| !inside(*c)).map_or(rest.len(), |(i, _)| i);
+        let length = characters
+            .find(|(_, c)| !inside(*c))
+            .map_or(rest.len(), |(i, _)| i);
         self.at += length;
         Some(&rest[..length])
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stack_core::{Span, Value};
-use unicode_normalization::{UnicodeNormalization, is_nfc_quick, IsNormalized};
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 use super::{Mode, Parsed, Parser};
 use crate::expression::{For, Kind, Node};
@@ -54,8 +54,15 @@ impl Closer {
 
 impl Pieces {
     pub(super) fn of(mode: Mode) -> Self {
-        let style = if mode == Mode::Template { Style::File } else { Style::Quoted };
-        Self { style, ..Self::default() }
+        let style = if mode == Mode::Template {
+            Style::File
+        } else {
+            Style::Quoted
+        };
+        Self {
+            style,
+            ..Self::default()
+        }
     }
 }
 
@@ -73,7 +80,10 @@ impl Parser<'_> {
     pub(crate) fn whole_template(&mut self) -> Parsed<Node> {
         let start = self.at;
         let kind = self.template()?;
-        Ok(Node { kind, span: self.span_from(start) })
+        Ok(Node {
+            kind,
+            span: self.span_from(start),
+        })
     }
 
     /// A quoted text.
@@ -104,7 +114,11 @@ impl Parser<'_> {
         if dedent {
             self.template.dedent();
         }
-        if let [Node { kind: Kind::Wrap(_), .. }] = parts.as_slice()
+        if let [
+            Node {
+                kind: Kind::Wrap(_), ..
+            },
+        ] = parts.as_slice()
             && let Some(part) = parts.pop()
         {
             return Ok(part.kind);
@@ -112,7 +126,12 @@ impl Parser<'_> {
         self.settle(&mut parts);
         match parts.as_slice() {
             [] => Ok(Kind::Literal(Value::from(""))),
-            [Node { kind: Kind::Literal(value), .. }] => Ok(Kind::Literal(value.clone())),
+            [
+                Node {
+                    kind: Kind::Literal(value),
+                    ..
+                },
+            ] => Ok(Kind::Literal(value.clone())),
             _ => Ok(Kind::Template(parts)),
         }
     }
@@ -125,7 +144,11 @@ impl Parser<'_> {
             let kind = match part.kind {
                 Kind::Pending(index) => {
                     let literal = self.template.literals.get(index).map_or("", String::as_str);
-                    if let Some(Node { kind: Kind::Literal(Value::String(before)), span: place }) = out.last_mut() {
+                    if let Some(Node {
+                        kind: Kind::Literal(Value::String(before)),
+                        span: place,
+                    }) = out.last_mut()
+                    {
                         *before = Arc::from(format!("{before}{literal}"));
                         place.end = span.end;
                         continue;
@@ -181,7 +204,10 @@ impl Parser<'_> {
                 if let Some(closer) = closers.last() {
                     return Err(self.error(
                         "Unexpected end of template",
-                        format!("A directive is not closed: \"%{{ {} }}\" is missing.", closer.word()),
+                        format!(
+                            "A directive is not closed: \"%{{ {} }}\" is missing.",
+                            closer.word()
+                        ),
                     ));
                 }
                 return Ok((parts, None));
@@ -202,7 +228,10 @@ impl Parser<'_> {
                 let index = self.template.literals.len();
                 self.template.literals.push(literal);
                 self.template.sequence.push(Some(index));
-                parts.push(Node { kind: Kind::Pending(index), span: self.span_from(start) });
+                parts.push(Node {
+                    kind: Kind::Pending(index),
+                    span: self.span_from(start),
+                });
             }
         }
     }
@@ -227,7 +256,11 @@ impl Parser<'_> {
             self.template.trim_next = true;
             return Ok(());
         }
-        if self.take("}") { Ok(()) } else { Err(self.error_at(start, summary, detail)) }
+        if self.take("}") {
+            Ok(())
+        } else {
+            Err(self.error_at(start, summary, detail))
+        }
     }
 
     fn interpolation(&mut self) -> Parsed<Node> {
@@ -279,7 +312,11 @@ impl Parser<'_> {
             ));
         }
         self.across_lines(|p| {
-            p.close(start, "Extra characters in template directive", "Expected a closing brace to end the directive.")
+            p.close(
+                start,
+                "Extra characters in template directive",
+                "Expected a closing brace to end the directive.",
+            )
         })?;
         Ok(Err(closer))
     }
@@ -287,27 +324,44 @@ impl Parser<'_> {
     fn if_directive(&mut self, start: usize) -> Parsed<Node> {
         let condition = self.across_lines(|p| {
             let condition = p.expression()?;
-            p.close(start, "Extra characters in template if", "Expected a closing brace to end the directive.")?;
+            p.close(
+                start,
+                "Extra characters in template if",
+                "Expected a closing brace to end the directive.",
+            )?;
             Ok(condition)
         })?;
         let from = self.at;
         let (yes, closer) = self.deeper(|p| p.parts(&[Closer::Else, Closer::EndIf]))?;
-        let yes = Node { kind: Kind::Template(yes), span: self.span_from(from) };
+        let yes = Node {
+            kind: Kind::Template(yes),
+            span: self.span_from(from),
+        };
         let from = self.at;
         let no = match closer {
             Some(Closer::Else) => self.deeper(|p| p.parts(&[Closer::EndIf]))?.0,
             _ => Vec::new(),
         };
-        let no = Node { kind: Kind::Template(no), span: self.span_from(from) };
+        let no = Node {
+            kind: Kind::Template(no),
+            span: self.span_from(from),
+        };
         let kind = Kind::Conditional(Box::new(condition), Box::new(yes), Box::new(no));
-        Ok(Node { kind, span: self.span_from(start) })
+        Ok(Node {
+            kind,
+            span: self.span_from(start),
+        })
     }
 
     fn for_directive(&mut self, start: usize) -> Parsed<Node> {
         let (names, collection) = self.across_lines(|p| {
             let names = p.for_names("Invalid 'for' directive")?;
             let collection = p.expression()?;
-            p.close(start, "Extra characters in template for", "Expected a closing brace to end the directive.")?;
+            p.close(
+                start,
+                "Extra characters in template for",
+                "Expected a closing brace to end the directive.",
+            )?;
             Ok((names, collection))
         })?;
         let (key_name, value_name) = names;
@@ -315,11 +369,28 @@ impl Parser<'_> {
         let from = self.at;
         let (body, _) = self.deeper(|p| p.binding(bound, |p| p.parts(&[Closer::EndFor])))?;
         let span: Span = self.span_from(from);
-        let value = Node { kind: Kind::Template(body), span };
+        let value = Node {
+            kind: Kind::Template(body),
+            span,
+        };
         let span = self.span_from(start);
-        let each = For { key_name, value_name, collection, key: None, value, condition: None, group: false };
-        let each = Node { kind: Kind::For(Box::new(each)), span };
-        Ok(Node { kind: Kind::Join(Box::new(each)), span })
+        let each = For {
+            key_name,
+            value_name,
+            collection,
+            key: None,
+            value,
+            condition: None,
+            group: false,
+        };
+        let each = Node {
+            kind: Kind::For(Box::new(each)),
+            span,
+        };
+        Ok(Node {
+            kind: Kind::Join(Box::new(each)),
+            span,
+        })
     }
 
     /// Text up to an interpolation, a directive or the end; outside quotes at most to the end of its line.
@@ -362,7 +433,11 @@ impl Parser<'_> {
         let start = self.at;
         self.at += 1;
         let Some(c) = self.peek() else {
-            return Err(self.error_at(start, "Unterminated template string", "No closing marker was found for the string."));
+            return Err(self.error_at(
+                start,
+                "Unterminated template string",
+                "No closing marker was found for the string.",
+            ));
         };
         self.at += c.len_utf8();
         let digits = match c {
@@ -381,8 +456,13 @@ impl Parser<'_> {
                 ));
             }
         };
-        let code = self.rest().get(..digits).filter(|code| code.bytes().all(|b| b.is_ascii_hexdigit()));
-        let character = code.and_then(|code| u32::from_str_radix(code, 16).ok()).and_then(char::from_u32);
+        let code = self
+            .rest()
+            .get(..digits)
+            .filter(|code| code.bytes().all(|b| b.is_ascii_hexdigit()));
+        let character = code
+            .and_then(|code| u32::from_str_radix(code, 16).ok())
+            .and_then(char::from_u32);
         let Some(character) = character else {
             return Err(self.error_at(
                 start,

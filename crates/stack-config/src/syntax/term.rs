@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stack_core::{Number, Value};
 
 use super::{Parsed, Parser};
-use crate::expression::{Call, For, Free, Kind, Node, UnaryOperator};
+use crate::expression::{Call, Free, Kind, Node, UnaryOperator};
 use crate::reference::{Access, Traversal};
 
 impl Parser<'_> {
@@ -17,7 +17,10 @@ impl Parser<'_> {
             if self.take(sign) {
                 let operand = self.deeper(Self::term)?;
                 let span = self.span_from(start);
-                return Ok(Node { kind: Kind::Unary(operator, Box::new(operand)), span });
+                return Ok(Node {
+                    kind: Kind::Unary(operator, Box::new(operand)),
+                    span,
+                });
             }
         }
         let node = self.bare_term()?;
@@ -27,7 +30,10 @@ impl Parser<'_> {
     fn bare_term(&mut self) -> Parsed<Node> {
         let start = self.at;
         let Some(first) = self.peek() else {
-            return Err(self.error("Missing expression", "Expected the start of an expression, but found the end."));
+            return Err(self.error(
+                "Missing expression",
+                "Expected the start of an expression, but found the end.",
+            ));
         };
         let kind = match first {
             '0'..='9' => self.number()?,
@@ -38,7 +44,10 @@ impl Parser<'_> {
             '<' if self.looking_at("<<") => self.heredoc()?,
             _ => return self.name(start),
         };
-        Ok(Node { kind, span: self.span_from(start) })
+        Ok(Node {
+            kind,
+            span: self.span_from(start),
+        })
     }
 
     fn name(&mut self, start: usize) -> Parsed<Node> {
@@ -56,7 +65,10 @@ impl Parser<'_> {
         self.skip()?;
         if self.looking_at("(") || self.looking_at("::") {
             let call = self.deeper(|p| p.call(name, start))?;
-            return Ok(Node { kind: call, span: self.span_from(start) });
+            return Ok(Node {
+                kind: call,
+                span: self.span_from(start),
+            });
         }
         self.at = end;
         let literal = match name {
@@ -79,15 +91,27 @@ impl Parser<'_> {
         let local = self.locals.contains(&root);
         let slot = (!local).then(|| {
             // The place in the list is taken before the steps, whose indices may have references of their own.
-            let reference = Traversal { root: root.clone(), steps: Vec::new(), span: self.span_from(start) }.reference();
-            self.free.push(Free { root: root.clone(), reference });
+            let reference = Traversal {
+                root: root.clone(),
+                steps: Vec::new(),
+                span: self.span_from(start),
+            }
+            .reference();
+            self.free.push(Free {
+                root: root.clone(),
+                reference,
+            });
             self.free.len() - 1
         });
         loop {
             let end = self.at;
             self.skip()?;
             let at = self.at;
-            let step = if self.looking_at(".") { self.literal_attribute()? } else { self.literal_index()? };
+            let step = if self.looking_at(".") {
+                self.literal_attribute()?
+            } else {
+                self.literal_index()?
+            };
             let Some(step) = step else {
                 self.at = end;
                 break;
@@ -99,7 +123,12 @@ impl Parser<'_> {
             None => Kind::Local { name: root, steps },
             Some(free) => {
                 let plain = steps.iter().map(|(step, _)| step.clone()).collect();
-                self.free[free].reference = Traversal { root, steps: plain, span }.reference();
+                self.free[free].reference = Traversal {
+                    root,
+                    steps: plain,
+                    span,
+                }
+                .reference();
                 Kind::Traversal { free, steps }
             }
         };
@@ -161,7 +190,9 @@ impl Parser<'_> {
             match byte {
                 b'"' => return true,
                 b'\\' => at += 1,
-                b'{' if matches!(bytes[at - 1], b'$' | b'%') && bytes[at - 1] != bytes[at - 2] => return false,
+                b'{' if matches!(bytes[at - 1], b'$' | b'%') && bytes[at - 1] != bytes[at - 2] => {
+                    return false;
+                }
                 _ => {}
             }
             at += 1;
@@ -179,12 +210,19 @@ impl Parser<'_> {
                 return Ok(node);
             } else if self.take(".") {
                 self.skip()?;
-                if self.take("*") { self.attribute_splat(node)? } else { self.dot(node)? }
+                if self.take("*") {
+                    self.attribute_splat(node)?
+                } else {
+                    self.dot(node)?
+                }
             } else if self.take("[") {
                 match self.across_lines(Self::bracket)? {
                     Some(index) => Kind::Index(Box::new(node), Box::new(index)),
                     None => {
-                        let item = Node { kind: Kind::SplatItem, span: self.span_from(start) };
+                        let item = Node {
+                            kind: Kind::SplatItem,
+                            span: self.span_from(start),
+                        };
                         let each = self.deeper(|p| p.steps(item, start))?;
                         Kind::Splat(Box::new(node), Box::new(each))
                     }
@@ -193,7 +231,10 @@ impl Parser<'_> {
                 self.at = end;
                 return Ok(node);
             };
-            node = Node { kind, span: self.span_from(start) };
+            node = Node {
+                kind,
+                span: self.span_from(start),
+            };
         }
         Err(self.error("Expression too deep", "Too many steps follow one another."))
     }
@@ -206,17 +247,26 @@ impl Parser<'_> {
         }
         let digits = self.rest().len() - self.rest().trim_start_matches(|c: char| c.is_ascii_digit()).len();
         if digits == 0 {
-            return Err(self.error("Invalid attribute name", "An attribute name is required after a dot."));
+            return Err(self.error(
+                "Invalid attribute name",
+                "An attribute name is required after a dot.",
+            ));
         }
         self.at += digits;
         let number = Number::parse(&self.text[start..self.at]).map_or(Value::NULL, Value::Number);
-        let index = Node { kind: Kind::Literal(number), span: self.span_from(start) };
+        let index = Node {
+            kind: Kind::Literal(number),
+            span: self.span_from(start),
+        };
         Ok(Kind::Index(Box::new(node), Box::new(index)))
     }
 
     /// Behind `.*`: attributes only are taken of each member.
     fn attribute_splat(&mut self, source: Node) -> Parsed<Kind> {
-        let mut each = Node { kind: Kind::SplatItem, span: source.span };
+        let mut each = Node {
+            kind: Kind::SplatItem,
+            span: source.span,
+        };
         loop {
             let end = self.at;
             self.skip()?;
@@ -233,7 +283,10 @@ impl Parser<'_> {
                 ));
             }
             let kind = self.dot(each)?;
-            each = Node { kind, span: self.span_from(start) };
+            each = Node {
+                kind,
+                span: self.span_from(start),
+            };
         }
     }
 
@@ -260,7 +313,11 @@ impl Parser<'_> {
     }
 
     fn closing(&mut self, token: &str, summary: &str, detail: &str) -> Parsed<()> {
-        if self.take(token) { Ok(()) } else { Err(self.error(summary, detail)) }
+        if self.take(token) {
+            Ok(())
+        } else {
+            Err(self.error(summary, detail))
+        }
     }
 
     fn number(&mut self) -> Parsed<Kind> {
@@ -284,7 +341,11 @@ impl Parser<'_> {
         self.at += length;
         match Number::parse(&self.text[start..self.at]) {
             Some(number) => Ok(Kind::Literal(Value::Number(number))),
-            None => Err(self.error_at(start, "Invalid number literal", "The number is too large or too small.")),
+            None => Err(self.error_at(
+                start,
+                "Invalid number literal",
+                "The number is too large or too small.",
+            )),
         }
     }
 
@@ -295,7 +356,10 @@ impl Parser<'_> {
             let inner = p.expression()?;
             p.skip()?;
             if !p.take(")") {
-                let mut error = p.error("Unbalanced parentheses", "Expected a closing parenthesis to terminate the expression.");
+                let mut error = p.error(
+                    "Unbalanced parentheses",
+                    "Expected a closing parenthesis to terminate the expression.",
+                );
                 error.labels.push((p.span_from(start), "opened here".to_owned()));
                 return Err(error);
             }
@@ -308,7 +372,10 @@ impl Parser<'_> {
         let mut name = first.to_owned();
         while self.take("::") {
             let Some(part) = self.identifier() else {
-                return Err(self.error("Missing function name", "Function scope resolution symbol :: must be followed by a function name in this scope."));
+                return Err(self.error(
+                    "Missing function name",
+                    "Function scope resolution symbol :: must be followed by a function name in this scope.",
+                ));
             };
             name.push_str("::");
             name.push_str(part);
@@ -316,10 +383,18 @@ impl Parser<'_> {
         }
         let name_span = self.span_from(start);
         if !self.take("(") {
-            return Err(self.error("Missing open parenthesis", "Function selector must be followed by an open parenthesis to begin the function call."));
+            return Err(self.error(
+                "Missing open parenthesis",
+                "Function selector must be followed by an open parenthesis to begin the function call.",
+            ));
         }
         let (arguments, expand) = self.across_lines(Self::arguments)?;
-        Ok(Kind::Call(Box::new(Call { name: Arc::from(name), name_span, arguments, expand })))
+        Ok(Kind::Call(Box::new(Call {
+            name: Arc::from(name),
+            name_span,
+            arguments,
+            expand,
+        })))
     }
 
     fn arguments(&mut self) -> Parsed<(Vec<Node>, bool)> {
@@ -341,184 +416,18 @@ impl Parser<'_> {
             }
             if !self.take(",") && !self.looking_at(")") {
                 let (summary, detail) = if self.at >= self.end {
-                    ("Unterminated function call", "There is no closing parenthesis for this function call before the end of the file.")
+                    (
+                        "Unterminated function call",
+                        "There is no closing parenthesis for this function call before the end of the file.",
+                    )
                 } else {
-                    ("Missing argument separator", "A comma is required to separate each function argument from the next.")
+                    (
+                        "Missing argument separator",
+                        "A comma is required to separate each function argument from the next.",
+                    )
                 };
                 return Err(self.error(summary, detail));
             }
         }
-    }
-
-    fn tuple(&mut self) -> Parsed<Kind> {
-        let start = self.at;
-        self.at += 1;
-        self.across_lines(|p| {
-            p.skip()?;
-            let first = p.at;
-            if p.keyword("for") {
-                return p.for_expression(first, "]");
-            }
-            let mut members = Vec::new();
-            loop {
-                p.skip()?;
-                if p.take("]") {
-                    return Ok(Kind::Tuple(members));
-                }
-                if p.at >= p.end {
-                    return Err(p.error_at(start, "Unterminated tuple constructor expression", "There is no corresponding closing bracket before the end of the file. This may be caused by incorrect bracket nesting elsewhere in this file."));
-                }
-                members.push(p.expression()?);
-                p.skip()?;
-                if !p.take(",") && !p.looking_at("]") {
-                    if p.at >= p.end {
-                        return Err(p.error_at(start, "Unterminated tuple constructor expression", "There is no corresponding closing bracket before the end of the file."));
-                    }
-                    return Err(p.error("Missing item separator", "Expected a comma to mark the beginning of the next item."));
-                }
-            }
-        })
-    }
-
-    fn object(&mut self) -> Parsed<Kind> {
-        let start = self.at;
-        self.at += 1;
-        let first = self.across_lines(|p| {
-            p.skip()?;
-            Ok(p.at)
-        })?;
-        if self.keyword("for") {
-            let after = self.at;
-            let mut rest = self.rest().trim_start();
-            rest = rest.trim_start_matches(['\r', '\n']);
-            // A key may be named `for`.
-            if !rest.starts_with(['=', ':']) {
-                return self.across_lines(|p| p.for_expression(first, "}"));
-            }
-            self.at = after;
-        }
-        self.at = start + 1;
-        let before = std::mem::replace(&mut self.across_lines, false);
-        let items = self.items(start);
-        self.across_lines = before;
-        items.map(Kind::Object)
-    }
-
-    fn items(&mut self, start: usize) -> Parsed<Vec<(Node, Node)>> {
-        let unterminated = |p: &Self| {
-            p.error_at(start, "Unterminated object constructor expression", "There is no corresponding closing brace before the end of the file. This may be caused by incorrect brace nesting elsewhere in this file.")
-        };
-        let mut items = Vec::new();
-        loop {
-            self.across_lines(Self::skip)?;
-            if self.take("}") {
-                return Ok(items);
-            }
-            if self.at >= self.end {
-                return Err(unterminated(self));
-            }
-            let key = self.object_key()?;
-            self.skip()?;
-            if !self.take("=") && !self.take(":") {
-                if self.at >= self.end {
-                    return Err(unterminated(self));
-                }
-                return Err(self.error("Missing attribute value", "Expected an attribute value, introduced by an equals sign (\"=\")."));
-            }
-            let value = self.expression()?;
-            items.push((key, value));
-            self.skip()?;
-            let line_ends = self.looking_at("\n") || self.looking_at("\r\n");
-            if !self.take(",") && !line_ends && !self.looking_at("}") {
-                if self.at >= self.end {
-                    return Err(unterminated(self));
-                }
-                return Err(self.error("Missing attribute separator", "Expected a newline or comma to mark the beginning of the next attribute."));
-            }
-        }
-    }
-
-    /// A key: a bare name stands for itself, anything else is an expression.
-    fn object_key(&mut self) -> Parsed<Node> {
-        let (start, free) = (self.at, self.free.len());
-        if let Some(name) = self.identifier() {
-            let name = Value::string(name);
-            let span = self.span_from(start);
-            self.skip()?;
-            let ends = self.rest().is_empty() || self.rest().starts_with(['=', ':', '}', '\n', '\r']);
-            if ends && !self.looking_at("==") && !self.looking_at("::") {
-                return Ok(Node { kind: Kind::Literal(name), span });
-            }
-            self.at = start;
-        }
-        let key = self.expression()?;
-        if let Kind::Traversal { steps, .. } | Kind::Local { steps, .. } = &key.kind
-            && !steps.is_empty()
-        {
-            self.free.truncate(free);
-            let mut error = self.error_at(start, "Ambiguous attribute key", "If this expression is intended to be a reference, wrap it in parentheses. If it's instead intended as a literal name containing periods, wrap it in quotes to create a string literal.");
-            error.code = "STK0204";
-            return Ok(Node { kind: Kind::Invalid(error), span: key.span });
-        }
-        Ok(key)
-    }
-
-    /// Behind the word `for`, up to the closing bracket.
-    fn for_expression(&mut self, start: usize, close: &str) -> Parsed<Kind> {
-        let summary = "Invalid 'for' expression";
-        let (key_name, value_name) = self.for_names(summary)?;
-        let collection = self.expression()?;
-        self.skip()?;
-        if !self.take(":") {
-            return Err(self.error(summary, "For expression requires a colon after the collection expression."));
-        }
-        let names: Vec<Arc<str>> = key_name.iter().cloned().chain([value_name.clone()]).collect();
-        let (key, value, group, condition) = self.binding(names, |p| {
-            let first = p.expression()?;
-            p.skip()?;
-            let (key, value) = if p.take("=>") {
-                if close == "]" {
-                    return Err(p.error(summary, "Key expression is not valid when building a tuple."));
-                }
-                (Some(first), p.expression()?)
-            } else if close == "}" {
-                return Err(p.error(summary, "Key expression is required when building an object."));
-            } else {
-                (None, first)
-            };
-            p.skip()?;
-            let group = p.take("...");
-            if group && close == "]" {
-                return Err(p.error(summary, "Grouping ellipsis (...) cannot be used when building a tuple."));
-            }
-            p.skip()?;
-            let condition = if p.keyword("if") { Some(p.expression()?) } else { None };
-            p.skip()?;
-            Ok((key, value, group, condition))
-        })?;
-        if !self.take(close) {
-            return Err(self.error_at(start, summary, "Extra characters after the end of the 'for' expression."));
-        }
-        Ok(Kind::For(Box::new(For { key_name, value_name, collection, key, value, condition, group })))
-    }
-
-    /// `k, v in` or `v in`
-    pub(super) fn for_names(&mut self, summary: &str) -> Parsed<(Option<Arc<str>>, Arc<str>)> {
-        self.skip()?;
-        let missing = |p: &Self| p.error(summary, "For expression requires variable name after 'for'.");
-        let first: Arc<str> = Arc::from(self.identifier().ok_or_else(|| missing(self))?);
-        self.skip()?;
-        let names = if self.take(",") {
-            self.skip()?;
-            let second = self.identifier().ok_or_else(|| missing(self))?;
-            (Some(first), Arc::from(second))
-        } else {
-            (None, first)
-        };
-        self.skip()?;
-        if !self.keyword("in") {
-            return Err(self.error(summary, "For expression requires the 'in' keyword after its name declarations."));
-        }
-        Ok(names)
     }
 }
