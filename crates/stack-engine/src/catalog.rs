@@ -30,7 +30,10 @@ impl ResourceType for Planned {
     }
     fn refine(&self, prior: Option<&Value>, planned: Value) -> Refined {
         let refined = self.0.refine(prior, planned);
-        Refined { planned: refined.planned, replace: refined.replace }
+        Refined {
+            planned: refined.planned,
+            replace: refined.replace,
+        }
     }
     fn validate(&self, config: &Value) -> Vec<(Path, String)> {
         self.0.validate(config)
@@ -118,7 +121,10 @@ impl Catalog for Providers {
     }
     fn call(&self, provider: &str, function: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
         let key = (self.providers.get_key_value(provider)?.0, function);
-        let found = self.functions.iter().find(|((p, f), _)| p == key.0 && *f == key.1)?;
+        let found = self
+            .functions
+            .iter()
+            .find(|((p, f), _)| p == key.0 && *f == key.1)?;
         Some((found.1.call)(arguments))
     }
 }

@@ -31,7 +31,12 @@ pub struct Connections {
 impl Connections {
     /// No connections yet. `cancel` ends every call.
     pub fn new(providers: Arc<Providers>, cancel: CancellationToken) -> Self {
-        Self { providers, sessions: Sessions::new(), cancel, slots: Mutex::default() }
+        Self {
+            providers,
+            sessions: Sessions::new(),
+            cancel,
+            slots: Mutex::default(),
+        }
     }
 
     /// A context for one call.
@@ -40,7 +45,11 @@ impl Connections {
     }
 
     /// The connection of a provider configuration.
-    pub(crate) async fn get(&self, address: &ProviderAddress, arguments: &Value) -> Result<Connection, ProviderError> {
+    pub(crate) async fn get(
+        &self,
+        address: &ProviderAddress,
+        arguments: &Value,
+    ) -> Result<Connection, ProviderError> {
         let name = address.name.to_string();
         let entry = self.providers.providers.get(name.as_str()).ok_or_else(|| {
             ProviderError::new(ErrorKind::InvalidArgument, format!("there is no provider {name}"))

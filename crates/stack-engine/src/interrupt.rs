@@ -22,7 +22,9 @@ impl Interrupt {
 
     /// Takes one signal; returns how many there were, this one included.
     pub fn signal(&self) -> u8 {
-        let before = self.signals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| Some(n.saturating_add(1)));
+        let before = self
+            .signals
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| Some(n.saturating_add(1)));
         let count = before.unwrap_or(u8::MAX).saturating_add(1);
         self.stop.cancel();
         if count > 1 {

@@ -8,6 +8,7 @@ mod apply;
 pub mod backend;
 mod catalog;
 mod connections;
+mod contained;
 pub mod event;
 mod interrupt;
 mod observe;

@@ -55,7 +55,9 @@ pub async fn plan(
         }
     }
     let detail = format!("After {ROUNDS} rounds of questions there is still no plan.");
-    Err(PlanError::Diagnostics(Diagnostic::error("STK0401", "Planning does not end", detail).into()))
+    Err(PlanError::Diagnostics(
+        Diagnostic::error("STK0401", "Planning does not end", detail).into(),
+    ))
 }
 
 /// Plans again from answers that are complete already, as a plan file holds them.
@@ -67,7 +69,9 @@ pub fn replay(input: PlanInput<'_>, answers: &Answers) -> Result<Plan, Diagnosti
         Step::Done(plan) => Ok(*plan),
         Step::Failed(diagnostics) => Err(diagnostics),
         Step::Ask(requests) => {
-            let about = requests.first().map_or_else(String::new, |r| r.address().to_string());
+            let about = requests
+                .first()
+                .map_or_else(String::new, |r| r.address().to_string());
             let detail = format!("The plan lacks what was observed of {about}. Make a new plan.");
             Err(Diagnostic::error("STK0402", "Incomplete plan", detail).into())
         }
@@ -77,7 +81,11 @@ pub fn replay(input: PlanInput<'_>, answers: &Answers) -> Result<Plan, Diagnosti
 /// Reads of one type through one connection, answered by one call.
 type Batches = BTreeMap<(ProviderAddress, Value, Arc<str>), Vec<Request>>;
 
-async fn answer(requests: Vec<Request>, connections: &Connections, events: &dyn Events) -> Vec<(Request, Answer)> {
+async fn answer(
+    requests: Vec<Request>,
+    connections: &Connections,
+    events: &dyn Events,
+) -> Vec<(Request, Answer)> {
     let count = |f: fn(&Request) -> bool| requests.iter().filter(|r| f(r)).count();
     events.event(Event::Asking {
         reads: count(|r| matches!(r, Request::Read { .. } | Request::Import { .. })),
@@ -88,7 +96,12 @@ async fn answer(requests: Vec<Request>, connections: &Connections, events: &dyn 
     let mut work: Vec<BoxFuture<'_, Vec<(Request, Answer)>>> = Vec::new();
     for request in requests {
         match &request {
-            Request::Read { address, provider, arguments, .. } => {
+            Request::Read {
+                address,
+                provider,
+                arguments,
+                ..
+            } => {
                 let key = (provider.clone(), arguments.unmark_deep(), address.ty.clone());
                 batches.entry(key).or_default().push(request);
             }
@@ -128,16 +141,34 @@ pub(crate) fn chain(error: ProviderError) -> String {
     }
 }
 
-async fn read_batch(batch: Vec<Request>, connections: &Connections, events: &dyn Events) -> Vec<(Request, Answer)> {
+async fn read_batch(
+    batch: Vec<Request>,
+    connections: &Connections,
+    events: &dyn Events,
+) -> Vec<(Request, Answer)> {
     let started = Instant::now();
-    let Some(Request::Read { address, provider, arguments, .. }) = batch.first() else { return Vec::new() };
+    let Some(Request::Read {
+        address,
+        provider,
+        arguments,
+        ..
+    }) = batch.first()
+    else {
+        return Vec::new();
+    };
     let (address, provider, arguments) = (address.clone(), provider.clone(), arguments.clone());
     let all = |error: ProviderError| {
         let answer = failed(error);
-        batch.iter().map(|r| (r.clone(), answer.clone())).collect::<Vec<_>>()
+        batch
+            .iter()
+            .map(|r| (r.clone(), answer.clone()))
+            .collect::<Vec<_>>()
     };
     let Some(ty) = connections.providers.resource_type(&address.ty) else {
-        return all(ProviderError::internal(format!("there is no resource type {}", address.ty)));
+        return all(ProviderError::internal(format!(
+            "there is no resource type {}",
+            address.ty
+        )));
     };
     let connection = match connections.get(&provider, &arguments).await {
         Ok(connection) => connection,
@@ -188,18 +219,28 @@ async fn read_with_retries(
             Ok(answers) => answers,
             Err(error) => {
                 let text = error.to_string();
-                return priors.iter().map(|_| Err(ProviderError::new(error.kind, text.clone()))).collect();
+                return priors
+                    .iter()
+                    .map(|_| Err(ProviderError::new(error.kind, text.clone())))
+                    .collect();
             }
         };
-        let retryable = answers.iter().position(|a| a.as_ref().is_err_and(|e| e.kind.is_retryable()));
-        let Some(position) = retryable.filter(|_| tries < 5) else { return answers };
+        let retryable = answers
+            .iter()
+            .position(|a| a.as_ref().is_err_and(|e| e.kind.is_retryable()));
+        let Some(position) = retryable.filter(|_| tries < 5) else {
+            return answers;
+        };
         let error = match answers.swap_remove(position) {
             Err(error) => error,
             Ok(_) => return answers,
         };
         if let Err(error) = retry::wait(&cx, events, address, tries, error).await {
             let text = error.to_string();
-            return priors.iter().map(|_| Err(ProviderError::new(error.kind, text.clone()))).collect();
+            return priors
+                .iter()
+                .map(|_| Err(ProviderError::new(error.kind, text.clone())))
+                .collect();
         }
         tries += 1;
     }
@@ -213,7 +254,12 @@ async fn single(request: &Request, connections: &Connections, events: &dyn Event
         Request::Preview { .. } => Doing::Previewing,
         Request::Read { .. } | Request::Import { .. } => Doing::Refreshing,
     };
-    events.event(Event::Started { address: address.clone(), deposed: None, doing, id: None });
+    events.event(Event::Started {
+        address: address.clone(),
+        deposed: None,
+        doing,
+        id: None,
+    });
     let mut tries = 0;
     let (timeout, cx) = match connections.providers.data_type(&address.ty) {
         Some(data) => (data.timeout(), connections.cx(data.timeout())),
@@ -242,7 +288,11 @@ async fn single(request: &Request, connections: &Connections, events: &dyn Event
     answer
 }
 
-async fn once(request: &Request, connections: &Connections, cx: &stack_provider::Cx) -> Result<Answer, ProviderError> {
+async fn once(
+    request: &Request,
+    connections: &Connections,
+    cx: &stack_provider::Cx,
+) -> Result<Answer, ProviderError> {
     let (provider, arguments) = request.provider();
     let connection = connections.get(provider, arguments).await?;
     let ty = &request.address().ty;
@@ -259,10 +309,14 @@ async fn once(request: &Request, connections: &Connections, cx: &stack_provider:
                 .providers
                 .data_type(ty)
                 .ok_or_else(|| ProviderError::internal(format!("there is no data source {ty}")))?;
-            Ok(Answer::Object(Some(data.read(cx, &connection.client, config).await?)))
+            Ok(Answer::Object(Some(
+                data.read(cx, &connection.client, config).await?,
+            )))
         }
         Request::Preview { prior, proposed, .. } => {
-            let preview = resource()?.preview(cx, &connection.client, prior.as_ref(), proposed).await?;
+            let preview = resource()?
+                .preview(cx, &connection.client, prior.as_ref(), proposed)
+                .await?;
             Ok(Answer::Preview {
                 planned: preview.planned,
                 warnings: preview.warnings,
@@ -270,10 +324,16 @@ async fn once(request: &Request, connections: &Connections, cx: &stack_provider:
                 not_checked: preview.not_checked,
             })
         }
-        Request::Import { id, .. } => Ok(Answer::Object(Some(resource()?.import(cx, &connection.client, id).await?))),
+        Request::Import { id, .. } => Ok(Answer::Object(Some(
+            resource()?.import(cx, &connection.client, id).await?,
+        ))),
         Request::Read { prior, .. } => {
-            let mut answers = resource()?.read_many(cx, &connection.client, std::slice::from_ref(prior)).await;
-            Ok(Answer::Object(answers.pop().ok_or_else(|| ProviderError::internal("a read got no answer"))??))
+            let mut answers = resource()?
+                .read_many(cx, &connection.client, std::slice::from_ref(prior))
+                .await;
+            Ok(Answer::Object(answers.pop().ok_or_else(|| {
+                ProviderError::internal("a read got no answer")
+            })??))
         }
     }
 }

@@ -113,7 +113,11 @@ impl PlanFile {
         let word = if sensitive { "sealed" } else { "clear" };
         let mut out = format!("{FIRST_LINE} {word} {lineage} {salt}\n").into_bytes();
         if sensitive {
-            out.extend(sealer.seal_bytes(body.as_bytes(), CONTEXT).map_err(PlanFileError::Seal)?);
+            out.extend(
+                sealer
+                    .seal_bytes(body.as_bytes(), CONTEXT)
+                    .map_err(PlanFileError::Seal)?,
+            );
         } else {
             out.extend(body.as_bytes());
         }
@@ -129,18 +133,29 @@ impl PlanFile {
         own_version: &str,
         sealer: impl FnOnce(stack_state::Lineage, stack_state::Salt) -> Sealer,
     ) -> Result<Self, PlanFileError> {
-        let not = |reason: &str| PlanFileError::NotAPlan { reason: reason.to_owned() };
-        let end = bytes.iter().position(|b| *b == b'\n').ok_or_else(|| not("its first line is missing"))?;
+        let not = |reason: &str| PlanFileError::NotAPlan {
+            reason: reason.to_owned(),
+        };
+        let end = bytes
+            .iter()
+            .position(|b| *b == b'\n')
+            .ok_or_else(|| not("its first line is missing"))?;
         let head = std::str::from_utf8(&bytes[..end]).map_err(|_| not("its first line is no text"))?;
-        let rest = head.strip_prefix(FIRST_LINE).ok_or_else(|| not("its first line is of something else"))?;
+        let rest = head
+            .strip_prefix(FIRST_LINE)
+            .ok_or_else(|| not("its first line is of something else"))?;
         let words: Vec<&str> = rest.split_whitespace().collect();
-        let [word, lineage, salt] = words[..] else { return Err(not("its first line is incomplete")) };
+        let [word, lineage, salt] = words[..] else {
+            return Err(not("its first line is incomplete"));
+        };
         let salt = wire::unhex(salt).ok_or_else(|| not("its first line is damaged"))?;
         let body = match word {
             "clear" => Zeroizing::new(bytes[end + 1..].to_vec()),
             "sealed" => {
                 let sealer = sealer(stack_state::Lineage::from(lineage), stack_state::Salt(salt));
-                sealer.open_bytes(&bytes[end + 1..], CONTEXT).map_err(PlanFileError::Seal)?
+                sealer
+                    .open_bytes(&bytes[end + 1..], CONTEXT)
+                    .map_err(PlanFileError::Seal)?
             }
             _ => return Err(not("its first line is damaged")),
         };

@@ -7,10 +7,10 @@ use stack_plan::{Catalog as _, with_marks};
 use stack_provider::{ErrorKind, Owner, ProviderError};
 use stack_state::{Begin, Object, Outcome, Pending, Record, State, Status, Verb};
 
+use crate::Interrupt;
 use crate::apply::{Call, RemoteVerb};
 use crate::connections::Connections;
 use crate::event::{Doing, Event, Events};
-use crate::Interrupt;
 use crate::store::Store;
 
 /// Pauses between looks for an object that may not be visible yet.
@@ -32,17 +32,41 @@ pub async fn recover(
     for (operation, pending) in &state.pending {
         let address = &pending.begin.address;
         let doing = Doing::Recovering;
-        events.event(Event::Started { address: address.clone(), deposed: pending.begin.deposed.clone(), doing, id: None });
-        let recovery = Recovery { state, store, connections, events, interrupt, pending };
+        events.event(Event::Started {
+            address: address.clone(),
+            deposed: pending.begin.deposed.clone(),
+            doing,
+            id: None,
+        });
+        let recovery = Recovery {
+            state,
+            store,
+            connections,
+            events,
+            interrupt,
+            pending,
+        };
         match recovery.outcome().await {
             Ok((outcome, text)) => {
                 let restore = recovery.restore(&outcome);
-                let end = Record::End { operation: *operation, outcome };
-                if let Err(error) = store.append([end].into_iter().chain(restore).collect()).await {
-                    problems.push(Diagnostic::error("STK0403", "State cannot be written", error.to_string()));
+                let content = recovery.content(&outcome);
+                let end = Record::End {
+                    operation: *operation,
+                    outcome,
+                };
+                let records = [end].into_iter().chain(restore).chain(content).collect();
+                if let Err(error) = store.append(records).await {
+                    problems.push(Diagnostic::error(
+                        "STK0403",
+                        "State cannot be written",
+                        error.to_string(),
+                    ));
                     return Err(problems);
                 }
-                events.event(Event::Recovered { address: address.clone(), outcome: text });
+                events.event(Event::Recovered {
+                    address: address.clone(),
+                    outcome: text,
+                });
             }
             Err(error) => {
                 let detail = format!(
@@ -57,7 +81,11 @@ pub async fn recover(
             }
         }
     }
-    if problems.has_errors() { Err(problems) } else { Ok(()) }
+    if problems.has_errors() {
+        Err(problems)
+    } else {
+        Ok(())
+    }
 }
 
 fn verb(verb: Verb) -> &'static str {
@@ -85,14 +113,33 @@ impl Recovery<'_> {
             let outcome = if unmade { Outcome::Failed } else { Outcome::Removed };
             return Ok((outcome, "it is gone together with what it lived in"));
         }
-        let ty = self.connections.providers.resource_type(&begin.address.ty).ok_or_else(|| {
-            let message = format!("this version has no resource type {}", begin.address.ty);
-            ProviderError::new(ErrorKind::InvalidArgument, message)
-        })?;
-        let arguments = self.state.providers.get(&begin.provider).cloned().unwrap_or_else(|| {
-            let schema = self.connections.providers.provider(&begin.provider.name).cloned().unwrap_or_default();
-            Value::object(schema.attributes.iter().map(|(n, a)| (n.clone(), Value::Null(a.ty.clone()))))
-        });
+        let ty = self
+            .connections
+            .providers
+            .resource_type(&begin.address.ty)
+            .ok_or_else(|| {
+                let message = format!("this version has no resource type {}", begin.address.ty);
+                ProviderError::new(ErrorKind::InvalidArgument, message)
+            })?;
+        let arguments = self
+            .state
+            .providers
+            .get(&begin.provider)
+            .cloned()
+            .unwrap_or_else(|| {
+                let schema = self
+                    .connections
+                    .providers
+                    .provider(&begin.provider.name)
+                    .cloned()
+                    .unwrap_or_default();
+                Value::object(
+                    schema
+                        .attributes
+                        .iter()
+                        .map(|(n, a)| (n.clone(), Value::Null(a.ty.clone()))),
+                )
+            });
         let connection = self.connections.get(&begin.provider, &arguments).await?;
         let cx = self.connections.cx(ty.timeout());
         let call = Call {
@@ -114,14 +161,22 @@ impl Recovery<'_> {
     /// Whether the object that contains this one is gone, so that there is nothing to ask.
     async fn container_is_gone(&self) -> Result<bool, ProviderError> {
         let begin = &self.pending.begin;
-        let Some(identity) = begin.identity.as_mapping() else { return Ok(false) };
+        let Some(identity) = begin.identity.as_mapping() else {
+            return Ok(false);
+        };
         for id in identity.values().filter_map(Value::as_str) {
             let container = self.state.objects().find(|(_, deposed, object)| {
                 deposed.is_none() && object.attributes.attribute("id").and_then(Value::as_str) == Some(id)
             });
-            let Some((address, _, object)) = container else { continue };
-            let Some(ty) = self.connections.providers.resource_type(&address.ty) else { continue };
-            let Some(arguments) = self.state.providers.get(&object.provider) else { continue };
+            let Some((address, _, object)) = container else {
+                continue;
+            };
+            let Some(ty) = self.connections.providers.resource_type(&address.ty) else {
+                continue;
+            };
+            let Some(arguments) = self.state.providers.get(&object.provider) else {
+                continue;
+            };
             let connection = self.connections.get(&object.provider, arguments).await?;
             let call = Call {
                 cx: self.connections.cx(Duration::from_secs(120)),
@@ -148,7 +203,11 @@ impl Recovery<'_> {
         Object {
             status,
             schema_version: begin.schema_version,
-            attributes: with_marks(call.ty.schema(), with_marks(call.ty.schema(), value, Some(marks)), Some(&begin.planned)),
+            attributes: with_marks(
+                call.ty.schema(),
+                with_marks(call.ty.schema(), value, Some(marks)),
+                Some(&begin.planned),
+            ),
             private: None,
             provider: begin.provider.clone(),
             identity: begin.identity.clone(),
@@ -177,21 +236,37 @@ impl Recovery<'_> {
         }
         let Some(found) = found else {
             // An object that was reported once and is not found any more is gone, not unmade.
-            let outcome = if self.pending.partial { Outcome::Removed } else { Outcome::Failed };
+            let outcome = if self.pending.partial {
+                Outcome::Removed
+            } else {
+                Outcome::Failed
+            };
             return Ok((outcome, "nothing was made"));
         };
         if begin.natural_key.is_some() {
             // Nothing was there before, so this is ours; the plan brings it to what is configured now.
-            return Ok((Outcome::Written(self.object(call, found, Status::Ready)), "adopted"));
+            return Ok((
+                Outcome::Written(self.object(call, found, Status::Ready)),
+                "adopted",
+            ));
         }
         // The same token again: the call picks up the object it made and waits until it is complete.
-        let again = RemoteVerb::Create { owner, planned: begin.planned.clone() };
+        let again = RemoteVerb::Create {
+            owner,
+            planned: begin.planned.clone(),
+        };
         match call.run(again, None).await {
-            Ok(value) => Ok((Outcome::Written(self.object(call, value, Status::Ready)), "adopted")),
+            Ok(value) => Ok((
+                Outcome::Written(self.object(call, value, Status::Ready)),
+                "adopted",
+            )),
             Err(failure) if failure.error.kind == ErrorKind::Cancelled => Err(failure.error),
             Err(failure) => {
                 let value = failure.object.map_or(found, |object| *object);
-                Ok((Outcome::Tainted(self.object(call, value, Status::Tainted)), "found incomplete"))
+                Ok((
+                    Outcome::Tainted(self.object(call, value, Status::Tainted)),
+                    "found incomplete",
+                ))
             }
         }
     }
@@ -202,7 +277,10 @@ impl Recovery<'_> {
             return Ok((Outcome::Failed, "it is not managed any more"));
         };
         match call.read(&current.attributes).await? {
-            Some(value) => Ok((Outcome::Written(self.object(call, value, current.status)), "read as it is now")),
+            Some(value) => Ok((
+                Outcome::Written(self.object(call, value, current.status)),
+                "read as it is now",
+            )),
             None => Ok((Outcome::Removed, "it is gone")),
         }
     }
@@ -218,6 +296,18 @@ impl Recovery<'_> {
         }
     }
 
+    /// What ends together with an object that is gone.
+    fn content(&self, outcome: &Outcome) -> Vec<Record> {
+        let begin = &self.pending.begin;
+        let object = self.state.object(&begin.address, begin.deposed.as_ref());
+        match (outcome, object) {
+            (Outcome::Removed, Some(object)) => self
+                .store
+                .with_state(|state| crate::contained::forget(state, object)),
+            _ => Vec::new(),
+        }
+    }
+
     /// A replacement that was not made gives its place back to the object that made room for it.
     fn restore(&self, outcome: &Outcome) -> Option<Record> {
         let begin = &self.pending.begin;
@@ -229,6 +319,9 @@ impl Recovery<'_> {
             return None;
         }
         let key = instance.deposed.keys().next()?.clone();
-        Some(Record::Restore { address: begin.address.clone(), key })
+        Some(Record::Restore {
+            address: begin.address.clone(),
+            key,
+        })
     }
 }

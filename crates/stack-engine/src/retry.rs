@@ -37,6 +37,10 @@ pub(crate) async fn wait(
     if pause >= cx.remaining() {
         return Err(error);
     }
-    events.event(Event::Retrying { address: address.clone(), error: error.to_string(), pause });
+    events.event(Event::Retrying {
+        address: address.clone(),
+        error: error.to_string(),
+        pause,
+    });
     cx.sleep(pause).await
 }

@@ -34,12 +34,18 @@ impl Action {
 
     /// Whether a new object takes the place of the old one.
     pub fn is_replace(self) -> bool {
-        matches!(self, Self::DeleteThenCreate | Self::CreateThenDelete | Self::ForgetThenCreate)
+        matches!(
+            self,
+            Self::DeleteThenCreate | Self::CreateThenDelete | Self::ForgetThenCreate
+        )
     }
 
     /// Whether the object as it is now ends.
     pub fn ends_object(self) -> bool {
-        matches!(self, Self::DeleteThenCreate | Self::CreateThenDelete | Self::Delete)
+        matches!(
+            self,
+            Self::DeleteThenCreate | Self::CreateThenDelete | Self::Delete
+        )
     }
 }
 

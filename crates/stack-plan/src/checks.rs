@@ -16,7 +16,10 @@ pub struct CheckResult {
 }
 
 /// Evaluates the assertions of every check with what is known. `failed_data` gives the error of a scoped data source.
-pub fn evaluate(evaluator: &Evaluator<'_>, failed_data: &dyn Fn(&stack_core::ResourceAddress) -> Option<String>) -> Vec<CheckResult> {
+pub fn evaluate(
+    evaluator: &Evaluator<'_>,
+    failed_data: &dyn Fn(&stack_core::ResourceAddress) -> Option<String>,
+) -> Vec<CheckResult> {
     let mut out = Vec::new();
     for module in evaluator.input().configuration.modules() {
         if module.checks.is_empty() {
@@ -37,8 +40,11 @@ fn of_module(
 ) -> Vec<CheckResult> {
     let mut out = Vec::new();
     for (name, check) in &module.checks {
-        let mut errors: Vec<String> =
-            check.data.iter().filter_map(|key| failed_data(&key.address(path.clone()))).collect();
+        let mut errors: Vec<String> = check
+            .data
+            .iter()
+            .filter_map(|key| failed_data(&key.address(path.clone())))
+            .collect();
         let (mut failures, mut unknown) = (Vec::new(), false);
         let scope = evaluator.scope(path);
         for assertion in &check.assertions {
@@ -58,8 +64,15 @@ fn of_module(
         } else {
             CheckStatus::Passed
         };
-        let prefix = if path.is_root() { String::new() } else { format!("{path}.") };
-        out.push(CheckResult { address: format!("{prefix}check.{name}"), status });
+        let prefix = if path.is_root() {
+            String::new()
+        } else {
+            format!("{path}.")
+        };
+        out.push(CheckResult {
+            address: format!("{prefix}check.{name}"),
+            status,
+        });
     }
     out
 }

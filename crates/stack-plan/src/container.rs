@@ -22,18 +22,36 @@ pub fn identity(schema: &Schema, arguments: &Value) -> Value {
         .iter()
         .filter(|(_, a)| a.identity)
         .map(|(name, a)| {
-            (name.clone(), arguments.attribute(name).cloned().unwrap_or_else(|| Value::Null(a.ty.clone())))
+            (
+                name.clone(),
+                arguments
+                    .attribute(name)
+                    .cloned()
+                    .unwrap_or_else(|| Value::Null(a.ty.clone())),
+            )
         })
         .collect();
-    if members.is_empty() { Value::NULL } else { Value::object(members) }
+    if members.is_empty() {
+        Value::NULL
+    } else {
+        Value::object(members)
+    }
 }
 
 fn id(object: &Object) -> Option<String> {
-    object.attributes.attribute("id").and_then(Value::as_str).map(str::to_owned)
+    object
+        .attributes
+        .attribute("id")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
 }
 
 fn names(identity: &Value) -> impl Iterator<Item = &str> {
-    identity.as_mapping().into_iter().flat_map(BTreeMap::values).filter_map(Value::as_str)
+    identity
+        .as_mapping()
+        .into_iter()
+        .flat_map(BTreeMap::values)
+        .filter_map(Value::as_str)
 }
 
 impl Containers {
@@ -44,7 +62,10 @@ impl Containers {
                 by_id.insert(id, address.clone());
             }
         }
-        Self { by_id, ending: HashSet::new() }
+        Self {
+            by_id,
+            ending: HashSet::new(),
+        }
     }
 
     /// The object that contains this one, if it is managed too.

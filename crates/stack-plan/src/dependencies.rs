@@ -69,13 +69,18 @@ pub(crate) fn without_keys(address: &ResourceAddress) -> ResourceAddress {
     for name in address.module.names() {
         module = module.child(name, stack_core::InstanceKey::None);
     }
-    ResourceAddress { module, ..address.resource() }
+    ResourceAddress {
+        module,
+        ..address.resource()
+    }
 }
 
 impl Node {
     /// The resource as an address without any instance key.
     pub(crate) fn address(&self) -> Option<ResourceAddress> {
-        let Item::Resource(key) = &self.item else { return None };
+        let Item::Resource(key) = &self.item else {
+            return None;
+        };
         let mut module = ModulePath::root();
         for name in &self.module {
             module = module.child(name, stack_core::InstanceKey::None);
@@ -107,20 +112,41 @@ impl Dependencies {
         };
         builder.declare(&configuration.root);
         builder.connect(&configuration.root, None);
-        let Builder { nodes, index, graph, explicit, .. } = builder;
+        let Builder {
+            nodes,
+            index,
+            graph,
+            explicit,
+            ..
+        } = builder;
         let order = graph.order().map_err(|cycle| {
             let mut names: Vec<String> = cycle.0.iter().map(|n| nodes[*n].to_string()).collect();
             names.sort();
-            let detail = "Each of these depends on the next, and the last on the first. Remove one of the references.";
-            Diagnostics::from(Diagnostic::error("STK0310", format!("Cycle: {}", names.join(", ")), detail))
+            let detail =
+                "Each of these depends on the next, and the last on the first. Remove one of the references.";
+            Diagnostics::from(Diagnostic::error(
+                "STK0310",
+                format!("Cycle: {}", names.join(", ")),
+                detail,
+            ))
         })?;
         let resources = between_resources(&nodes, &graph, &order);
-        Ok(Self { nodes, graph, index, order, resources, explicit })
+        Ok(Self {
+            nodes,
+            graph,
+            index,
+            order,
+            resources,
+            explicit,
+        })
     }
 
     /// The node of a resource.
     pub(crate) fn resource(&self, module: &[Arc<str>], key: &ResourceKey) -> Option<usize> {
-        let node = Node { module: module.to_vec(), item: Item::Resource(key.clone()) };
+        let node = Node {
+            module: module.to_vec(),
+            item: Item::Resource(key.clone()),
+        };
         self.index.get(&node).copied()
     }
 
@@ -159,7 +185,13 @@ fn between_resources(nodes: &[Node], graph: &Graph, order: &[usize]) -> BTreeMap
         }
         near[*node] = set;
     }
-    let wanted = |n: usize| is_resource(n) || matches!(nodes[n].item, Item::Provider(_) | Item::Check(_) | Item::Output(_));
+    let wanted = |n: usize| {
+        is_resource(n)
+            || matches!(
+                nodes[n].item,
+                Item::Provider(_) | Item::Check(_) | Item::Output(_)
+            )
+    };
     near.into_iter().enumerate().filter(|(n, _)| wanted(*n)).collect()
 }
 
@@ -172,9 +204,18 @@ impl Builder<'_> {
         let providers = module.providers.keys().cloned().map(Item::Provider);
         let resources = module.resources.keys().cloned().map(Item::Resource);
         let checks = module.checks.keys().cloned().map(Item::Check);
-        let items = variables.chain(locals).chain(outputs).chain(calls).chain(providers).chain(resources).chain(checks);
+        let items = variables
+            .chain(locals)
+            .chain(outputs)
+            .chain(calls)
+            .chain(providers)
+            .chain(resources)
+            .chain(checks);
         for item in items {
-            let node = Node { module: module.names.clone(), item };
+            let node = Node {
+                module: module.names.clone(),
+                item,
+            };
             let number = self.graph.add_node();
             self.nodes.push(node.clone());
             self.index.insert(node, number);
@@ -185,7 +226,12 @@ impl Builder<'_> {
     }
 
     fn find(&self, module: &[Arc<str>], item: Item) -> Option<usize> {
-        self.index.get(&Node { module: module.to_vec(), item }).copied()
+        self.index
+            .get(&Node {
+                module: module.to_vec(),
+                item,
+            })
+            .copied()
     }
 
     fn child(names: &[Arc<str>], name: &Arc<str>) -> ModuleNames {
@@ -199,11 +245,15 @@ impl Builder<'_> {
         match &reference.subject {
             Subject::Variable(name) => one(Item::Variable(name.clone())),
             Subject::Local(name) => one(Item::Local(name.clone())),
-            Subject::Resource { mode, ty, name } => {
-                one(Item::Resource(ResourceKey { mode: *mode, ty: ty.clone(), name: name.clone() }))
-            }
+            Subject::Resource { mode, ty, name } => one(Item::Resource(ResourceKey {
+                mode: *mode,
+                ty: ty.clone(),
+                name: name.clone(),
+            })),
             Subject::Module(name) => {
-                let Some(call) = module.calls.get(name) else { return Vec::new() };
+                let Some(call) = module.calls.get(name) else {
+                    return Vec::new();
+                };
                 let child = Self::child(names, name);
                 let repeated = call.count.is_some() || call.for_each.is_some();
                 let output = match (repeated, reference.rest.as_slice()) {
@@ -215,14 +265,19 @@ impl Builder<'_> {
                 match output.and_then(|o| call.module.outputs.get_key_value(o)) {
                     Some((output, _)) => out.extend(self.find(&child, Item::Output(output.clone()))),
                     None => out.extend(
-                        call.module.outputs.keys().filter_map(|o| self.find(&child, Item::Output(o.clone()))),
+                        call.module
+                            .outputs
+                            .keys()
+                            .filter_map(|o| self.find(&child, Item::Output(o.clone()))),
                     ),
                 }
                 out
             }
-            Subject::Each(_) | Subject::CountIndex | Subject::SelfObject | Subject::Path(_) | Subject::Stack(_) => {
-                Vec::new()
-            }
+            Subject::Each(_)
+            | Subject::CountIndex
+            | Subject::SelfObject
+            | Subject::Path(_)
+            | Subject::Stack(_) => Vec::new(),
         }
     }
 
@@ -256,11 +311,16 @@ impl Builder<'_> {
 
     /// Adds the edges of a module. `call` is the call it is made by, with the calling module.
     fn connect(&mut self, module: &Module, call: Option<(&Module, &ModuleCall)>) {
-        let expansion = call.and_then(|(parent, call)| self.find(&parent.names, Item::Call(call.name.clone())));
-        let inherited = call.map(|(parent, call)| self.named(parent, &call.depends_on)).unwrap_or_default();
+        let expansion =
+            call.and_then(|(parent, call)| self.find(&parent.names, Item::Call(call.name.clone())));
+        let inherited = call
+            .map(|(parent, call)| self.named(parent, &call.depends_on))
+            .unwrap_or_default();
         self.connect_values(module, call);
         for (key, resource) in &module.resources {
-            let Some(node) = self.find(&module.names, Item::Resource(key.clone())) else { continue };
+            let Some(node) = self.find(&module.names, Item::Resource(key.clone())) else {
+                continue;
+            };
             // A condition may name the resource itself; that is `self` and no dependency.
             self.depend(module, node, &resource.references());
             if let Some((holder, name)) = provider_for(self.configuration, &module.names, &resource.provider)
@@ -278,16 +338,21 @@ impl Builder<'_> {
             }
         }
         if let Some(expansion) = expansion {
-            let inside: Vec<usize> =
-                (0..self.nodes.len()).filter(|n| self.nodes[*n].module == module.names).collect();
+            let inside: Vec<usize> = (0..self.nodes.len())
+                .filter(|n| self.nodes[*n].module == module.names)
+                .collect();
             for node in inside {
                 self.graph.depend(node, expansion);
             }
         }
         for (name, call) in &module.calls {
             if let Some(node) = self.find(&module.names, Item::Call(name.clone())) {
-                let references: Vec<Reference> =
-                    call.count.iter().chain(&call.for_each).flat_map(|e| e.references()).collect();
+                let references: Vec<Reference> = call
+                    .count
+                    .iter()
+                    .chain(&call.for_each)
+                    .flat_map(|e| e.references())
+                    .collect();
                 self.depend(module, node, &references);
             }
             self.connect(&call.module, Some((module, call)));
@@ -297,7 +362,9 @@ impl Builder<'_> {
     fn connect_values(&mut self, module: &Module, call: Option<(&Module, &ModuleCall)>) {
         let names = module.names.clone();
         for (name, variable) in &module.variables {
-            let Some(node) = self.find(&names, Item::Variable(name.clone())) else { continue };
+            let Some(node) = self.find(&names, Item::Variable(name.clone())) else {
+                continue;
+            };
             if let Some((parent, call)) = call
                 && let Some(argument) = call.arguments.get(name)
             {
@@ -313,7 +380,9 @@ impl Builder<'_> {
             }
         }
         for (name, output) in &module.outputs {
-            let Some(node) = self.find(&names, Item::Output(name.clone())) else { continue };
+            let Some(node) = self.find(&names, Item::Output(name.clone())) else {
+                continue;
+            };
             let mut references = output.value.references();
             references.extend(output.preconditions.iter().flat_map(|c| c.references()));
             self.depend(module, node, &references);
@@ -327,7 +396,9 @@ impl Builder<'_> {
             }
         }
         for (name, check) in &module.checks {
-            let Some(node) = self.find(&names, Item::Check(name.clone())) else { continue };
+            let Some(node) = self.find(&names, Item::Check(name.clone())) else {
+                continue;
+            };
             for assertion in &check.assertions {
                 self.depend(module, node, &assertion.references());
             }

@@ -32,17 +32,31 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
             continue;
         }
         if let Some(object) = &instance.current {
-            endings.push(Ending { address, deposed: None, object, reason: None });
+            endings.push(Ending {
+                address,
+                deposed: None,
+                object,
+                reason: None,
+            });
         }
         for (key, object) in &instance.deposed {
-            endings.push(Ending { address, deposed: Some(key), object, reason: None });
+            endings.push(Ending {
+                address,
+                deposed: Some(key),
+                object,
+                reason: None,
+            });
         }
     }
     end_all(walk, endings);
     // Evaluating providers against the state may fail where it matters to no object; only refusals stop a destroy.
     let evaluation = walk.evaluator.take_diagnostics();
     walk.warnings.extend(
-        evaluation.into_iter().filter(|d| d.severity == stack_core::Severity::Warning).collect::<Vec<_>>().into(),
+        evaluation
+            .into_iter()
+            .filter(|d| d.severity == stack_core::Severity::Warning)
+            .collect::<Vec<_>>()
+            .into(),
     );
     for refusal in refusals {
         walk.evaluator.report(refusal);
@@ -87,7 +101,9 @@ fn put_in_recorded(walk: &Walk<'_, '_>) {
     let mut keys: BTreeMap<(ModulePath, ResourceKey), Vec<InstanceKey>> = BTreeMap::new();
     for (address, instance) in &walk.moves.instances {
         if let Some(object) = &instance.current {
-            keys.entry((address.module.clone(), ResourceKey::of(address))).or_default().push(address.key.clone());
+            keys.entry((address.module.clone(), ResourceKey::of(address)))
+                .or_default()
+                .push(address.key.clone());
             walk.evaluator.set_object(address, object.attributes.clone());
         }
     }

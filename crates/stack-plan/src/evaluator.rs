@@ -8,7 +8,8 @@ use stack_config::configuration::{Condition, Module, ModuleCall, ResourceKey};
 use stack_config::reference::{Access, EachPart, PathKind, Reference, Subject};
 use stack_config::{Expr, Scope, Sources, evaluate};
 use stack_core::{
-    Diagnostic, Diagnostics, InstanceKey, Marks, ModulePath, ProviderAddress, ResourceAddress, Schema, Type, Value,
+    Diagnostic, Diagnostics, InstanceKey, Marks, ModulePath, ProviderAddress, ResourceAddress, Schema, Type,
+    Value,
 };
 
 use crate::expansion::{self, Expansion, Repetition};
@@ -76,25 +77,38 @@ impl<'a> Evaluator<'a> {
     /// Says which instances a resource has.
     pub fn set_expansion(&self, module: &ModulePath, key: &ResourceKey, expansion: Expansion) {
         let mut objects = self.objects.borrow_mut();
-        objects.entry((module.clone(), key.clone())).or_default().expansion = Some(expansion);
+        objects
+            .entry((module.clone(), key.clone()))
+            .or_default()
+            .expansion = Some(expansion);
     }
 
     /// Says what value a resource instance has now. Values that were evaluated with an unknown are forgotten.
     pub fn set_object(&self, address: &ResourceAddress, value: Value) {
         let mut objects = self.objects.borrow_mut();
-        let entry = objects.entry((address.module.clone(), ResourceKey::of(address))).or_default();
+        let entry = objects
+            .entry((address.module.clone(), ResourceKey::of(address)))
+            .or_default();
         entry.values.insert(address.key.clone(), value);
     }
 
     /// The value of a resource instance, if it was put in.
     pub fn object(&self, address: &ResourceAddress) -> Option<Value> {
         let objects = self.objects.borrow();
-        objects.get(&(address.module.clone(), ResourceKey::of(address)))?.values.get(&address.key).cloned()
+        objects
+            .get(&(address.module.clone(), ResourceKey::of(address)))?
+            .values
+            .get(&address.key)
+            .cloned()
     }
 
     /// The instances of a resource, if they are known.
     pub fn expansion(&self, module: &ModulePath, key: &ResourceKey) -> Option<Expansion> {
-        self.objects.borrow().get(&(module.clone(), key.clone()))?.expansion.clone()
+        self.objects
+            .borrow()
+            .get(&(module.clone(), key.clone()))?
+            .expansion
+            .clone()
     }
 
     /// The instances of every resource that are known.
@@ -117,8 +131,15 @@ impl<'a> Evaluator<'a> {
         for name in names {
             let mut next = Vec::new();
             for path in &paths {
-                let Ok(expansion) = self.call_expansion(path, name) else { continue };
-                next.extend(expansion.repetitions().into_iter().map(|r| path.child(name, r.key)));
+                let Ok(expansion) = self.call_expansion(path, name) else {
+                    continue;
+                };
+                next.extend(
+                    expansion
+                        .repetitions()
+                        .into_iter()
+                        .map(|r| path.child(name, r.key)),
+                );
             }
             paths = next;
         }
@@ -134,7 +155,10 @@ impl<'a> Evaluator<'a> {
         if let Some(known) = self.calls.borrow().get(&key) {
             return Ok(known.clone());
         }
-        let call = self.module(module).and_then(|m| m.calls.get(name)).ok_or_else(reported)?;
+        let call = self
+            .module(module)
+            .and_then(|m| m.calls.get(name))
+            .ok_or_else(reported)?;
         let label = format!("module.{name}");
         let expansion = self.once(module, label, || {
             self.expand(module, call.count.as_ref(), call.for_each.as_ref())
@@ -163,7 +187,12 @@ impl<'a> Evaluator<'a> {
 
     /// The scope of a module instance, outside any resource.
     pub fn scope(&self, module: &ModulePath) -> InstanceScope<'_, 'a> {
-        InstanceScope { evaluator: self, module: module.clone(), repetition: None, self_object: None }
+        InstanceScope {
+            evaluator: self,
+            module: module.clone(),
+            repetition: None,
+            self_object: None,
+        }
     }
 
     /// Runs `work` unless it failed before; reports its errors.
@@ -207,7 +236,10 @@ impl<'a> Evaluator<'a> {
     /// It cannot be evaluated; reported.
     pub fn local(&self, module: &ModulePath, name: &Arc<str>) -> Result<Value, Diagnostics> {
         self.remembered(module, &Subject::Local(name.clone()), || {
-            let local = self.module(module).and_then(|m| m.locals.get(name)).ok_or_else(reported)?;
+            let local = self
+                .module(module)
+                .and_then(|m| m.locals.get(name))
+                .ok_or_else(reported)?;
             evaluate(&local.expr, &self.scope(module))
         })
     }
@@ -217,16 +249,25 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// It is missing, of a wrong type or not valid; reported.
     pub fn variable(&self, module: &ModulePath, name: &Arc<str>) -> Result<Value, Diagnostics> {
-        self.remembered(module, &Subject::Variable(name.clone()), || self.evaluate_variable(module, name))
+        self.remembered(module, &Subject::Variable(name.clone()), || {
+            self.evaluate_variable(module, name)
+        })
     }
 
     fn evaluate_variable(&self, module: &ModulePath, name: &Arc<str>) -> Result<Value, Diagnostics> {
-        let variable = self.module(module).and_then(|m| m.variables.get(name)).ok_or_else(reported)?;
+        let variable = self
+            .module(module)
+            .and_then(|m| m.variables.get(name))
+            .ok_or_else(reported)?;
         let (given, span) = match module.split_last() {
             None => (self.input.variables.get(name).cloned(), variable.span),
             Some((parent, step)) => {
-                let call = self.module(&parent).and_then(|m| m.calls.get(&step.name)).ok_or_else(reported)?;
-                self.argument(&parent, call, &step.key, name)?.map_or((None, call.span), |(v, s)| (Some(v), s))
+                let call = self
+                    .module(&parent)
+                    .and_then(|m| m.calls.get(&step.name))
+                    .ok_or_else(reported)?;
+                self.argument(&parent, call, &step.key, name)?
+                    .map_or((None, call.span), |(v, s)| (Some(v), s))
             }
         };
         let given = match given {
@@ -238,8 +279,11 @@ impl<'a> Evaluator<'a> {
             (None, Some(default)) => default.clone(),
             (None, None) => {
                 let detail = format!("The variable \"{name}\" has no default and is not set.");
-                let diagnostic = Diagnostic::error("STK0303", "No value for required variable", detail).at(span);
-                return Err(diagnostic.hint(format!("set it with --var {name}=VALUE or in a *.vars.hcl file")).into());
+                let diagnostic =
+                    Diagnostic::error("STK0303", "No value for required variable", detail).at(span);
+                return Err(diagnostic
+                    .hint(format!("set it with --var {name}=VALUE or in a *.vars.hcl file"))
+                    .into());
             }
         };
         let value = variable.constraint.apply(&value).map_err(|error| {
@@ -252,7 +296,9 @@ impl<'a> Evaluator<'a> {
         })?;
         if value.is_null() && !variable.nullable {
             let detail = format!("The variable \"{name}\" is not nullable; it must be set to a value.");
-            return Err(Diagnostic::error("STK0304", "Required variable not set", detail).at(span).into());
+            return Err(Diagnostic::error("STK0304", "Required variable not set", detail)
+                .at(span)
+                .into());
         }
         let mut marks = Marks::NONE;
         if variable.sensitive {
@@ -266,7 +312,9 @@ impl<'a> Evaluator<'a> {
 
     /// Checks the validations of a variable. They may refer to anything, also to the variable itself.
     pub fn validate_variable(&self, module: &ModulePath, name: &Arc<str>) {
-        let Some(variable) = self.module(module).and_then(|m| m.variables.get(name)) else { return };
+        let Some(variable) = self.module(module).and_then(|m| m.variables.get(name)) else {
+            return;
+        };
         if self.variable(module, name).is_err() {
             return;
         }
@@ -282,14 +330,20 @@ impl<'a> Evaluator<'a> {
             };
             let mut diagnostic = Diagnostic::error("STK0305", "Invalid value for variable", detail);
             if let Some((parent, step)) = module.split_last()
-                && let Some(argument) =
-                    self.module(&parent).and_then(|m| m.calls.get(&step.name)).and_then(|c| c.arguments.get(name))
+                && let Some(argument) = self
+                    .module(&parent)
+                    .and_then(|m| m.calls.get(&step.name))
+                    .and_then(|c| c.arguments.get(name))
             {
                 diagnostic = diagnostic.label(argument.expr.span(), "the value given");
             } else {
                 diagnostic = diagnostic.label(variable.span, "declared here");
             }
-            self.report(diagnostic.label(rule.condition.span(), "this condition does not hold").into());
+            self.report(
+                diagnostic
+                    .label(rule.condition.span(), "this condition does not hold")
+                    .into(),
+            );
         }
     }
 
@@ -301,10 +355,15 @@ impl<'a> Evaluator<'a> {
         key: &InstanceKey,
         name: &Arc<str>,
     ) -> Result<Option<(Value, stack_core::Span)>, Diagnostics> {
-        let Some(argument) = call.arguments.get(name) else { return Ok(None) };
+        let Some(argument) = call.arguments.get(name) else {
+            return Ok(None);
+        };
         let expansion = self.call_expansion(parent, &call.name)?;
         let repetition = expansion.repetition(key).ok_or_else(reported)?;
-        let scope = InstanceScope { repetition: Some(repetition), ..self.scope(parent) };
+        let scope = InstanceScope {
+            repetition: Some(repetition),
+            ..self.scope(parent)
+        };
         Ok(Some((evaluate(&argument.expr, &scope)?, argument.expr.span())))
     }
 
@@ -317,10 +376,18 @@ impl<'a> Evaluator<'a> {
         if let Some(known) = self.outputs.borrow().get(&key) {
             return Ok(known.clone());
         }
-        let output = self.module(module).and_then(|m| m.outputs.get(name)).ok_or_else(reported)?;
+        let output = self
+            .module(module)
+            .and_then(|m| m.outputs.get(name))
+            .ok_or_else(reported)?;
         let value = self.once(module, format!("output.{name}"), || {
             let scope = self.scope(module);
-            let failures = self.failures(&output.preconditions, &scope, "STK0306", "Module output value precondition failed");
+            let failures = self.failures(
+                &output.preconditions,
+                &scope,
+                "STK0306",
+                "Module output value precondition failed",
+            );
             if !failures.is_empty() {
                 return Err(failures);
             }
@@ -330,9 +397,16 @@ impl<'a> Evaluator<'a> {
                     "The value of output \"{name}\" is sensitive. An output that shows a secret must say so."
                 );
                 let diagnostic = Diagnostic::error("STK0307", "Output refers to sensitive values", detail);
-                return Err(diagnostic.at(output.span).hint("add `sensitive = true` to the output").into());
+                return Err(diagnostic
+                    .at(output.span)
+                    .hint("add `sensitive = true` to the output")
+                    .into());
             }
-            Ok(if output.sensitive { value.sensitive() } else { value })
+            Ok(if output.sensitive {
+                value.sensitive()
+            } else {
+                value
+            })
         })?;
         if !self.applying || value.is_wholly_known() {
             self.outputs.borrow_mut().insert(key, value.clone());
@@ -344,11 +418,17 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// They cannot be evaluated; reported.
-    pub fn provider_arguments(&self, address: &ProviderAddress, schema: &Schema) -> Result<Value, Diagnostics> {
+    pub fn provider_arguments(
+        &self,
+        address: &ProviderAddress,
+        schema: &Schema,
+    ) -> Result<Value, Diagnostics> {
         let block = self
             .module(&address.module)
             .and_then(|m| m.providers.get(&(address.name.clone(), address.alias.clone())));
-        let Some(block) = block else { return Ok(with_defaults(&empty(schema), schema)) };
+        let Some(block) = block else {
+            return Ok(with_defaults(&empty(schema), schema));
+        };
         let value = self.once(&address.module, address.to_string(), || {
             stack_config::decode_body(&block.body, schema, &self.scope(&address.module))
         })?;
@@ -359,14 +439,23 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// The condition cannot be evaluated, or is no bool.
-    pub fn holds(&self, rule: &Condition, scope: &InstanceScope<'_, '_>) -> Result<Option<bool>, Diagnostics> {
+    pub fn holds(
+        &self,
+        rule: &Condition,
+        scope: &InstanceScope<'_, '_>,
+    ) -> Result<Option<bool>, Diagnostics> {
         let value = evaluate(&rule.condition, scope)?;
         match stack_core::convert::convert(value.unmarked(), &Type::Bool) {
             Ok(Value::Bool(holds)) => Ok(Some(holds)),
             Ok(Value::Unknown(_)) => Ok(None),
             Ok(_) | Err(_) => {
-                let detail = format!("A condition must be true or false, not {}.", value.ty().friendly_name());
-                Err(Diagnostic::error("STK0308", "Invalid condition result", detail).at(rule.condition.span()).into())
+                let detail = format!(
+                    "A condition must be true or false, not {}.",
+                    value.ty().friendly_name()
+                );
+                Err(Diagnostic::error("STK0308", "Invalid condition result", detail)
+                    .at(rule.condition.span())
+                    .into())
             }
         }
     }
@@ -413,8 +502,15 @@ impl<'a> Evaluator<'a> {
     fn resource(&self, module: &ModulePath, key: &ResourceKey) -> Result<Value, Diagnostics> {
         let objects = self.objects.borrow();
         match objects.get(&(module.clone(), key.clone())) {
-            Some(Objects { expansion: Some(expansion), values }) => Ok(expansion
-                .combine(|key| values.get(key).cloned().unwrap_or_else(|| Value::unknown(Type::Dynamic)))),
+            Some(Objects {
+                expansion: Some(expansion),
+                values,
+            }) => Ok(expansion.combine(|key| {
+                values
+                    .get(key)
+                    .cloned()
+                    .unwrap_or_else(|| Value::unknown(Type::Dynamic))
+            })),
             _ => Ok(Value::unknown(Type::Dynamic)),
         }
     }
@@ -422,12 +518,15 @@ impl<'a> Evaluator<'a> {
     /// The outputs of a module call; only the one the reference names, where it names one.
     fn call(&self, module: &ModulePath, name: &Arc<str>, rest: &[Access]) -> Result<Value, Diagnostics> {
         let expansion = self.call_expansion(module, name)?;
-        let Some(call) = self.module(module).and_then(|m| m.calls.get(name)) else { return Err(reported()) };
+        let Some(call) = self.module(module).and_then(|m| m.calls.get(name)) else {
+            return Err(reported());
+        };
         let wanted = match (&expansion, rest) {
             (Expansion::Single, [Access::Attribute(output) | Access::Key(output), ..]) => Some(output),
-            (Expansion::Count(_) | Expansion::ForEach(_), [_, Access::Attribute(output) | Access::Key(output), ..]) => {
-                Some(output)
-            }
+            (
+                Expansion::Count(_) | Expansion::ForEach(_),
+                [_, Access::Attribute(output) | Access::Key(output), ..],
+            ) => Some(output),
             _ => None,
         };
         let names: Vec<&Arc<str>> = match wanted {
@@ -451,7 +550,10 @@ impl<'a> Evaluator<'a> {
 
 /// An object of a schema's type with nothing set.
 pub(crate) fn empty(schema: &Schema) -> Value {
-    let attributes = schema.attributes.iter().map(|(name, a)| (name.clone(), Value::Null(a.ty.clone())));
+    let attributes = schema
+        .attributes
+        .iter()
+        .map(|(name, a)| (name.clone(), Value::Null(a.ty.clone())));
     let blocks = schema.blocks.iter().map(|(name, b)| {
         let value = match b.nesting {
             stack_core::Nesting::Single => Value::Null(b.ty()),
@@ -464,14 +566,19 @@ pub(crate) fn empty(schema: &Schema) -> Value {
 
 /// The object with the schema's defaults where nothing is set, in nested blocks too.
 pub fn with_defaults(value: &Value, schema: &Schema) -> Value {
-    let Value::Object(members) = value else { return value.clone() };
+    let Value::Object(members) = value else {
+        return value.clone();
+    };
     Value::object(members.iter().map(|(name, member)| {
         let new = match (schema.attributes.get(name), schema.blocks.get(name)) {
-            (Some(attribute), _) if member.is_null() => attribute.default.clone().unwrap_or_else(|| member.clone()),
+            (Some(attribute), _) if member.is_null() => {
+                attribute.default.clone().unwrap_or_else(|| member.clone())
+            }
             (_, Some(block)) => match member {
-                Value::List(ty, blocks) => {
-                    Value::list(ty.clone(), blocks.iter().map(|b| with_defaults(b, &block.schema)).collect())
-                }
+                Value::List(ty, blocks) => Value::list(
+                    ty.clone(),
+                    blocks.iter().map(|b| with_defaults(b, &block.schema)).collect(),
+                ),
                 other => with_defaults(other, &block.schema),
             },
             _ => member.clone(),
@@ -495,7 +602,9 @@ pub struct InstanceScope<'e, 'a> {
 impl InstanceScope<'_, '_> {
     fn not_here(&self, reference: &Reference, detail: &str) -> Diagnostics {
         let summary = format!("Reference to \"{}\" in invalid context", reference.subject);
-        Diagnostic::error("STK0309", summary, detail).at(reference.span).into()
+        Diagnostic::error("STK0309", summary, detail)
+            .at(reference.span)
+            .into()
     }
 }
 
@@ -507,25 +616,40 @@ impl Scope for InstanceScope<'_, '_> {
             Subject::Variable(name) => evaluator.variable(&self.module, name),
             Subject::Local(name) => evaluator.local(&self.module, name),
             Subject::Resource { mode, ty, name } => {
-                let key = ResourceKey { mode: *mode, ty: ty.clone(), name: name.clone() };
+                let key = ResourceKey {
+                    mode: *mode,
+                    ty: ty.clone(),
+                    name: name.clone(),
+                };
                 evaluator.resource(&self.module, &key)
             }
             Subject::Module(name) => evaluator.call(&self.module, name, &reference.rest),
             Subject::Each(part) => match (key, part) {
                 (Some(InstanceKey::Name(key)), EachPart::Key) => Ok(Value::String(key.clone())),
-                (Some(InstanceKey::Name(_)), EachPart::Value) => {
-                    Ok(self.repetition.as_ref().and_then(|r| r.value.clone()).unwrap_or(Value::NULL))
-                }
-                _ => Err(self.not_here(reference, "The \"each\" object is available only where for_each is set.")),
+                (Some(InstanceKey::Name(_)), EachPart::Value) => Ok(self
+                    .repetition
+                    .as_ref()
+                    .and_then(|r| r.value.clone())
+                    .unwrap_or(Value::NULL)),
+                _ => Err(self.not_here(
+                    reference,
+                    "The \"each\" object is available only where for_each is set.",
+                )),
             },
             Subject::CountIndex => match key {
                 Some(InstanceKey::Index(index)) => Ok(Value::Number(stack_core::Number::from(
                     i64::try_from(*index).unwrap_or(i64::MAX),
                 ))),
-                _ => Err(self.not_here(reference, "The \"count\" object is available only where count is set.")),
+                _ => Err(self.not_here(
+                    reference,
+                    "The \"count\" object is available only where count is set.",
+                )),
             },
             Subject::SelfObject => self.self_object.clone().ok_or_else(|| {
-                self.not_here(reference, "The \"self\" object is available only in postconditions.")
+                self.not_here(
+                    reference,
+                    "The \"self\" object is available only in postconditions.",
+                )
             }),
             Subject::Path(kind) => Ok(Value::from(match kind {
                 PathKind::Module => match self.module_dir() {
@@ -558,7 +682,12 @@ impl Scope for InstanceScope<'_, '_> {
         self.evaluator.module(&self.module).map_or("", |m| m.dir.as_str())
     }
 
-    fn provider_function(&self, provider: &str, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+    fn provider_function(
+        &self,
+        provider: &str,
+        name: &str,
+        arguments: &[Value],
+    ) -> Option<Result<Value, String>> {
         let catalog: &dyn Catalog = self.evaluator.input.catalog;
         catalog.call(provider, name, arguments)
     }

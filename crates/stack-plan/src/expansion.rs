@@ -30,12 +30,18 @@ impl Expansion {
     pub fn repetitions(&self) -> Vec<Repetition> {
         match self {
             Self::Single => vec![Repetition::default()],
-            Self::Count(n) => {
-                (0..*n).map(|i| Repetition { key: InstanceKey::Index(i), value: None }).collect()
-            }
+            Self::Count(n) => (0..*n)
+                .map(|i| Repetition {
+                    key: InstanceKey::Index(i),
+                    value: None,
+                })
+                .collect(),
             Self::ForEach(members) => members
                 .iter()
-                .map(|(k, v)| Repetition { key: InstanceKey::Name(k.clone()), value: Some(v.clone()) })
+                .map(|(k, v)| Repetition {
+                    key: InstanceKey::Name(k.clone()),
+                    value: Some(v.clone()),
+                })
                 .collect(),
         }
     }
@@ -44,13 +50,16 @@ impl Expansion {
     pub fn repetition(&self, key: &InstanceKey) -> Option<Repetition> {
         match (self, key) {
             (Self::Single, InstanceKey::None) => Some(Repetition::default()),
-            (Self::Count(n), InstanceKey::Index(i)) if i < n => {
-                Some(Repetition { key: key.clone(), value: None })
+            (Self::Count(n), InstanceKey::Index(i)) if i < n => Some(Repetition {
+                key: key.clone(),
+                value: None,
+            }),
+            (Self::ForEach(members), InstanceKey::Name(name)) => {
+                members.iter().find(|(k, _)| k == name).map(|(_, v)| Repetition {
+                    key: key.clone(),
+                    value: Some(v.clone()),
+                })
             }
-            (Self::ForEach(members), InstanceKey::Name(name)) => members
-                .iter()
-                .find(|(k, _)| k == name)
-                .map(|(_, v)| Repetition { key: key.clone(), value: Some(v.clone()) }),
             _ => None,
         }
     }
@@ -61,7 +70,9 @@ impl Expansion {
             Self::Single => member(&InstanceKey::None),
             Self::Count(n) => Value::tuple((0..*n).map(|i| member(&InstanceKey::Index(i))).collect()),
             Self::ForEach(members) => Value::object(
-                members.iter().map(|(k, _)| (k.to_string(), member(&InstanceKey::Name(k.clone())))),
+                members
+                    .iter()
+                    .map(|(k, _)| (k.to_string(), member(&InstanceKey::Name(k.clone())))),
             ),
         }
     }
@@ -71,11 +82,15 @@ impl Expansion {
 const MOST: i64 = 1_000_000;
 
 fn invalid_count(span: Span, detail: &str) -> Diagnostics {
-    Diagnostic::error("STK0301", "Invalid count argument", detail).at(span).into()
+    Diagnostic::error("STK0301", "Invalid count argument", detail)
+        .at(span)
+        .into()
 }
 
 fn invalid_for_each(span: Span, detail: &str) -> Diagnostics {
-    Diagnostic::error("STK0302", "Invalid for_each argument", detail).at(span).into()
+    Diagnostic::error("STK0302", "Invalid for_each argument", detail)
+        .at(span)
+        .into()
 }
 
 /// The expansion of a `count` value.
@@ -83,7 +98,10 @@ pub(crate) fn of_count(expr: &Expr, value: Value) -> Result<Expansion, Diagnosti
     let span = expr.span();
     let (value, marks) = value.unmark();
     if marks.contains(Marks::EPHEMERAL) {
-        return Err(invalid_count(span, "The value is ephemeral and exists only while the command runs."));
+        return Err(invalid_count(
+            span,
+            "The value is ephemeral and exists only while the command runs.",
+        ));
     }
     let number = match stack_core::convert::convert(&value, &Type::Number) {
         Ok(Value::Unknown(_)) => {
@@ -101,9 +119,18 @@ pub(crate) fn of_count(expr: &Expr, value: Value) -> Result<Expansion, Diagnosti
         }
     };
     match number.as_i64() {
-        None => Err(invalid_count(span, &format!("A whole number is required, not {number}."))),
-        Some(n) if n < 0 => Err(invalid_count(span, &format!("{n} is negative; use 0 for no instances."))),
-        Some(n) if n > MOST => Err(invalid_count(span, &format!("{n} is more than {MOST} instances."))),
+        None => Err(invalid_count(
+            span,
+            &format!("A whole number is required, not {number}."),
+        )),
+        Some(n) if n < 0 => Err(invalid_count(
+            span,
+            &format!("{n} is negative; use 0 for no instances."),
+        )),
+        Some(n) if n > MOST => Err(invalid_count(
+            span,
+            &format!("{n} is more than {MOST} instances."),
+        )),
         Some(n) => Ok(Expansion::Count(n.unsigned_abs())),
     }
 }
@@ -118,14 +145,30 @@ pub(crate) fn of_for_each(expr: &Expr, value: Value) -> Result<Expansion, Diagno
         )
     };
     if value.marks().contains(Marks::SENSITIVE) {
-        return Err(invalid_for_each(span, "The value is sensitive, and its keys would be shown as instance keys."));
+        return Err(invalid_for_each(
+            span,
+            "The value is sensitive, and its keys would be shown as instance keys.",
+        ));
     }
     match value.unmarked() {
-        Value::Unknown(u) if matches!(u.ty, Type::Dynamic | Type::Map(_) | Type::Set(_) | Type::Object(_)) => Err(unknown()),
-        Value::Null(_) => Err(invalid_for_each(span, "The value is null; a map or a set of strings is required.")),
-        Value::Map(_, members) | Value::Object(members) => {
-            Ok(Expansion::ForEach(members.iter().map(|(k, v)| (Arc::from(k.as_str()), v.clone())).collect()))
+        Value::Unknown(u)
+            if matches!(
+                u.ty,
+                Type::Dynamic | Type::Map(_) | Type::Set(_) | Type::Object(_)
+            ) =>
+        {
+            Err(unknown())
         }
+        Value::Null(_) => Err(invalid_for_each(
+            span,
+            "The value is null; a map or a set of strings is required.",
+        )),
+        Value::Map(_, members) | Value::Object(members) => Ok(Expansion::ForEach(
+            members
+                .iter()
+                .map(|(k, v)| (Arc::from(k.as_str()), v.clone()))
+                .collect(),
+        )),
         Value::Set(element, members) => {
             if !members.is_empty() && !matches!(element, Type::String | Type::Dynamic) {
                 let detail = format!("A set must be of strings, not of {}.", element.friendly_name());
@@ -139,13 +182,21 @@ pub(crate) fn of_for_each(expr: &Expr, value: Value) -> Result<Expansion, Diagno
                     }
                     Value::String(text) => keys.push((text.clone(), member.clone())),
                     Value::Unknown(_) => return Err(unknown()),
-                    _ => return Err(invalid_for_each(span, "A member of the set is null; use strings only.")),
+                    _ => {
+                        return Err(invalid_for_each(
+                            span,
+                            "A member of the set is null; use strings only.",
+                        ));
+                    }
                 }
             }
             Ok(Expansion::ForEach(keys))
         }
         other => {
-            let detail = format!("A map or a set of strings is required, not {}.", other.ty().friendly_name());
+            let detail = format!(
+                "A map or a set of strings is required, not {}.",
+                other.ty().friendly_name()
+            );
             let mut diagnostics = invalid_for_each(span, &detail);
             if matches!(other, Value::List(..) | Value::Tuple(_)) {
                 diagnostics = diagnostics.hint("convert the list with toset(...)");

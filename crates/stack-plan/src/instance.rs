@@ -42,7 +42,9 @@ enum Existing<'w> {
 
 /// The recorded object with what the schema has gained since as null.
 pub(crate) fn upgraded(object: &Object, schema: &Schema) -> Value {
-    let Some(members) = object.attributes.as_mapping() else { return object.attributes.clone() };
+    let Some(members) = object.attributes.as_mapping() else {
+        return object.attributes.clone();
+    };
     let lacks = |name: &String| !members.contains_key(name);
     if !schema.attributes.keys().chain(schema.blocks.keys()).any(lacks) {
         return object.attributes.clone();
@@ -56,10 +58,14 @@ pub(crate) fn upgraded(object: &Object, schema: &Schema) -> Value {
 
 /// Marks what the schema says is sensitive, and what the configuration marked.
 pub fn with_marks(schema: &Schema, value: Value, config: Option<&Value>) -> Value {
-    let Value::Object(members) = &value else { return value };
+    let Value::Object(members) = &value else {
+        return value;
+    };
     let marked = |name: &String| {
         let by_schema = schema.attributes.get(name).is_some_and(|a| a.sensitive);
-        let by_config = config.and_then(|c| c.attribute(name)).is_some_and(|v| v.marks_deep().contains(Marks::SENSITIVE));
+        let by_config = config
+            .and_then(|c| c.attribute(name))
+            .is_some_and(|v| v.marks_deep().contains(Marks::SENSITIVE));
         by_schema || by_config
     };
     if !members.keys().any(marked) {
@@ -67,19 +73,32 @@ pub fn with_marks(schema: &Schema, value: Value, config: Option<&Value>) -> Valu
     }
     Value::object(members.iter().map(|(name, member)| {
         let own = member.marks_deep().contains(Marks::SENSITIVE);
-        let new = if marked(name) && !own { member.clone().sensitive() } else { member.clone() };
+        let new = if marked(name) && !own {
+            member.clone().sensitive()
+        } else {
+            member.clone()
+        };
         (name.clone(), new)
     }))
 }
 
-fn existing<'w>(walk: &mut Walk<'w, '_>, address: &ResourceAddress, ty: &dyn ResourceType) -> Result<Existing<'w>, Diagnostics> {
-    let Some(object) = walk.current(address) else { return Ok(Existing::None) };
+fn existing<'w>(
+    walk: &mut Walk<'w, '_>,
+    address: &ResourceAddress,
+    ty: &dyn ResourceType,
+) -> Result<Existing<'w>, Diagnostics> {
+    let Some(object) = walk.current(address) else {
+        return Ok(Existing::None);
+    };
     if walk.containers.ends(object) {
         return Ok(Existing::Ending(object));
     }
     let recorded = upgraded(object, ty.schema());
     if !walk.is_read(address) {
-        return Ok(Existing::Here(Prior { object, value: recorded }));
+        return Ok(Existing::Here(Prior {
+            object,
+            value: recorded,
+        }));
     }
     match walk.read(address, None) {
         None => Ok(Existing::Waiting),
@@ -89,7 +108,12 @@ fn existing<'w>(walk: &mut Walk<'w, '_>, address: &ResourceAddress, ty: &dyn Res
             Ok(Existing::Here(Prior { object, value }))
         }
         Some(Answer::Object(None)) => {
-            walk.drift.push(Drift { address: address.clone(), before: recorded, after: None, paths: Vec::new() });
+            walk.drift.push(Drift {
+                address: address.clone(),
+                before: recorded,
+                after: None,
+                paths: Vec::new(),
+            });
             walk.refreshed.push((address.clone(), None, None));
             Ok(Existing::Gone(object))
         }
@@ -104,7 +128,13 @@ fn failed(what: &str, message: &str, path: Option<&Path>) -> Diagnostics {
     diagnostic.into()
 }
 
-fn note_drift(walk: &mut Walk<'_, '_>, address: &ResourceAddress, ty: &dyn ResourceType, recorded: &Value, now: &Value) {
+fn note_drift(
+    walk: &mut Walk<'_, '_>,
+    address: &ResourceAddress,
+    ty: &dyn ResourceType,
+    recorded: &Value,
+    now: &Value,
+) {
     if recorded == now {
         return;
     }
@@ -112,7 +142,12 @@ fn note_drift(walk: &mut Walk<'_, '_>, address: &ResourceAddress, ty: &dyn Resou
     let paths = differences(ty, recorded, now);
     if !paths.is_empty() {
         let (before, after) = (recorded.clone(), Some(now.clone()));
-        walk.drift.push(Drift { address: address.clone(), before, after, paths });
+        walk.drift.push(Drift {
+            address: address.clone(),
+            before,
+            after,
+            paths,
+        });
     }
 }
 
@@ -125,9 +160,13 @@ pub(crate) fn managed(
     repetition: Repetition,
 ) -> Result<Outcome, Diagnostics> {
     let catalog = walk.input.catalog;
-    let Some(ty) = catalog.resource(&address.ty) else { return Err(unknown_type(resource)) };
+    let Some(ty) = catalog.resource(&address.ty) else {
+        return Err(unknown_type(resource));
+    };
     let provider = walk.provider_of(&address.module, resource)?;
-    let Some(arguments) = walk.provider_arguments(&provider) else { return Ok(Outcome::Planned) };
+    let Some(arguments) = walk.provider_arguments(&provider) else {
+        return Ok(Outcome::Planned);
+    };
     let found = existing(walk, address, ty)?;
     if matches!(found, Existing::Waiting) {
         return Ok(Outcome::Blocked);
@@ -141,8 +180,20 @@ pub(crate) fn managed(
     if !wrong.is_empty() {
         return Err(wrong.into());
     }
-    let identity = container::identity(catalog.provider(&provider.name).unwrap_or(&Schema::default()), &arguments);
-    let mut draft = Draft { ty, resource, address, number, config, provider, arguments, identity };
+    let identity = container::identity(
+        catalog.provider(&provider.name).unwrap_or(&Schema::default()),
+        &arguments,
+    );
+    let mut draft = Draft {
+        ty,
+        resource,
+        address,
+        number,
+        config,
+        provider,
+        arguments,
+        identity,
+    };
     let imported = match &found {
         Existing::None => import(walk, &draft)?,
         _ => Imported::No,
@@ -176,18 +227,26 @@ pub(crate) fn managed(
     if let Existing::Ending(object) = &found {
         walk.containers.end(object);
     }
-    let action = if before.is_some() { Action::ForgetThenCreate } else { Action::Create };
+    let action = if before.is_some() {
+        Action::ForgetThenCreate
+    } else {
+        Action::Create
+    };
     draft.create(walk, before, action, reason)
 }
 
 fn unknown_type(resource: &Resource) -> Diagnostics {
     let detail = format!("There is no resource type \"{}\".", resource.key.ty);
-    Diagnostic::error("STK0315", "Invalid resource type", detail).at(resource.span).into()
+    Diagnostic::error("STK0315", "Invalid resource type", detail)
+        .at(resource.span)
+        .into()
 }
 
 fn invalid_argument(resource: &Resource, path: &Path, text: String) -> Diagnostic {
     let span = stack_config::span_of(&resource.body, path).unwrap_or(resource.span);
-    Diagnostic::error("STK0316", "Invalid argument value", text).at(span).path(path.clone())
+    Diagnostic::error("STK0316", "Invalid argument value", text)
+        .at(span)
+        .path(path.clone())
 }
 
 /// The arguments of a resource or data block, checked against its preconditions.
@@ -208,7 +267,10 @@ fn configured(
     if !failures.is_empty() {
         return Err(failures);
     }
-    Ok(with_defaults(&decode_body(&resource.body, schema, &scope)?, schema))
+    Ok(with_defaults(
+        &decode_body(&resource.body, schema, &scope)?,
+        schema,
+    ))
 }
 
 fn scope<'e, 'a>(
@@ -233,17 +295,26 @@ enum Imported {
 
 /// The object an `import` block names for this instance.
 fn import(walk: &mut Walk<'_, '_>, draft: &Draft<'_>) -> Result<Imported, Diagnostics> {
-    let Some(module) = walk.input.configuration.module_at(&draft.address.module) else { return Ok(Imported::No) };
+    let Some(module) = walk.input.configuration.module_at(&draft.address.module) else {
+        return Ok(Imported::No);
+    };
     for block in &module.imports {
         let relative = draft.address.resource();
         if (&block.to.ty, &block.to.name) != (&relative.ty, &relative.name) {
             continue;
         }
-        let target_module: Vec<&str> = module.names.iter().map(AsRef::as_ref).chain(block.to.module.names()).collect();
+        let target_module: Vec<&str> = module
+            .names
+            .iter()
+            .map(AsRef::as_ref)
+            .chain(block.to.module.names())
+            .collect();
         if target_module != draft.address.module.names().collect::<Vec<_>>() {
             continue;
         }
-        let expansion = walk.evaluator.expand(&draft.address.module, None, block.for_each.as_ref())?;
+        let expansion = walk
+            .evaluator
+            .expand(&draft.address.module, None, block.for_each.as_ref())?;
         for repetition in expansion.repetitions() {
             let scope = InstanceScope {
                 evaluator: &walk.evaluator,
@@ -265,7 +336,9 @@ fn import(walk: &mut Walk<'_, '_>, draft: &Draft<'_>) -> Result<Imported, Diagno
             let id = evaluate(&block.id, &scope)?;
             let Some(id) = id.as_str().map(str::to_owned) else {
                 let detail = "The id of an import must be a known string.";
-                return Err(Diagnostic::error("STK0318", "Invalid import id argument", detail).at(block.id.span()).into());
+                return Err(Diagnostic::error("STK0318", "Invalid import id argument", detail)
+                    .at(block.id.span())
+                    .into());
             };
             let request = Request::Import {
                 address: draft.address.clone(),
@@ -276,10 +349,16 @@ fn import(walk: &mut Walk<'_, '_>, draft: &Draft<'_>) -> Result<Imported, Diagno
             return match walk.ask(request) {
                 None => Ok(Imported::Waiting),
                 Some(Answer::Object(Some(value))) => Ok(Imported::Object(id, value.clone())),
-                Some(Answer::Failed(message, path)) => Err(failed("cannot be imported", message, path.as_ref())),
+                Some(Answer::Failed(message, path)) => {
+                    Err(failed("cannot be imported", message, path.as_ref()))
+                }
                 Some(_) => {
                     let detail = format!("There is no object with the id {id:?}.");
-                    Err(Diagnostic::error("STK0319", "Cannot import non-existent remote object", detail).at(block.span).into())
+                    Err(
+                        Diagnostic::error("STK0319", "Cannot import non-existent remote object", detail)
+                            .at(block.span)
+                            .into(),
+                    )
                 }
             };
         }
@@ -313,14 +392,28 @@ impl<'d> Draft<'d> {
     /// Plans an instance whose object exists.
     fn existing(&mut self, walk: &mut Walk<'_, '_>, prior: &Prior<'_>) -> Result<Outcome, Diagnostics> {
         let schema = self.schema();
-        let config = ignore(self.config.clone(), &prior.value, schema, &self.resource.lifecycle.ignore_changes);
+        let config = ignore(
+            self.config.clone(),
+            &prior.value,
+            schema,
+            &self.resource.lifecycle.ignore_changes,
+        );
         let planned = propose(schema, Some(&prior.value), &config);
         let mut changed = differences(self.ty, &prior.value, &planned);
-        let planned = if changed.is_empty() { planned } else { recompute(schema, &config, planned) };
+        let planned = if changed.is_empty() {
+            planned
+        } else {
+            recompute(schema, &config, planned)
+        };
         let refined = self.ty.refine(Some(&prior.value), planned);
         changed = differences(self.ty, &prior.value, &refined.planned);
         let mut replace = replacing(schema, &changed);
-        replace.extend(refined.replace.into_iter().filter(|p| changed.iter().any(|c| c.starts_with(p) || p.starts_with(c))));
+        replace.extend(
+            refined
+                .replace
+                .into_iter()
+                .filter(|p| changed.iter().any(|c| c.starts_with(p) || p.starts_with(c))),
+        );
         replace.sort();
         replace.dedup();
         let reason = if prior.object.status == Status::Tainted {
@@ -337,7 +430,11 @@ impl<'d> Draft<'d> {
         self.config = config;
         if let Some(reason) = reason {
             let first = walk.create_first.contains(&self.number) || prior.object.create_before_destroy;
-            let action = if first { Action::CreateThenDelete } else { Action::DeleteThenCreate };
+            let action = if first {
+                Action::CreateThenDelete
+            } else {
+                Action::DeleteThenCreate
+            };
             walk.containers.end(prior.object);
             return self.replace(walk, prior, action, reason, replace);
         }
@@ -345,7 +442,14 @@ impl<'d> Draft<'d> {
             return self.settled(walk, prior);
         }
         let value = with_marks(schema, refined.planned, Some(&self.config));
-        self.preview(walk, Some(prior.value.clone()), value, Action::Update, None, Vec::new())
+        self.preview(
+            walk,
+            Some(prior.value.clone()),
+            value,
+            Action::Update,
+            None,
+            Vec::new(),
+        )
     }
 
     /// Nothing to do.
@@ -369,7 +473,14 @@ impl<'d> Draft<'d> {
         let planned = propose(self.schema(), None, &self.config);
         let planned = self.ty.refine(None, planned).planned;
         let value = with_marks(self.schema(), planned, Some(&self.config));
-        self.preview(walk, Some(prior.value.clone()), value, action, Some(reason), paths)
+        self.preview(
+            walk,
+            Some(prior.value.clone()),
+            value,
+            action,
+            Some(reason),
+            paths,
+        )
     }
 
     fn create(
@@ -385,14 +496,22 @@ impl<'d> Draft<'d> {
         self.preview(walk, before, value, action, reason, Vec::new())
     }
 
-    fn finish_import(&mut self, walk: &mut Walk<'_, '_>, id: String, value: &Value) -> Result<Outcome, Diagnostics> {
+    fn finish_import(
+        &mut self,
+        walk: &mut Walk<'_, '_>,
+        id: String,
+        value: &Value,
+    ) -> Result<Outcome, Diagnostics> {
         let prior = with_marks(self.schema(), value.clone(), None);
         let planned = propose(self.schema(), Some(&prior), &self.config);
         let refined = self.ty.refine(Some(&prior), planned);
         let changed = differences(self.ty, &prior, &refined.planned);
         let replace = replacing(self.schema(), &changed);
         let (action, reason, planned) = if !replace.is_empty() {
-            let planned = self.ty.refine(None, propose(self.schema(), None, &self.config)).planned;
+            let planned = self
+                .ty
+                .refine(None, propose(self.schema(), None, &self.config))
+                .planned;
             (Action::DeleteThenCreate, Some(Reason::CannotUpdate), planned)
         } else if changed.is_empty() {
             (Action::NoOp, None, refined.planned)
@@ -408,7 +527,10 @@ impl<'d> Draft<'d> {
         let lifecycle = &self.resource.lifecycle;
         lifecycle.prevent_destroy.then(|| {
             let _ = walk;
-            refused(self.address, lifecycle.prevent_destroy_span.unwrap_or(self.resource.span))
+            refused(
+                self.address,
+                lifecycle.prevent_destroy_span.unwrap_or(self.resource.span),
+            )
         })
     }
 
@@ -416,7 +538,9 @@ impl<'d> Draft<'d> {
     fn triggered(&self, walk: &Walk<'_, '_>) -> Result<bool, Diagnostics> {
         for expr in &self.resource.lifecycle.replace_triggered_by {
             for reference in expr.references() {
-                let Subject::Resource { mode, ty, name } = &reference.subject else { continue };
+                let Subject::Resource { mode, ty, name } = &reference.subject else {
+                    continue;
+                };
                 let mut steps = reference.rest.as_slice();
                 let key = match steps.first() {
                     Some(Access::Index(i)) => Some(InstanceKey::Index(*i)),
@@ -429,7 +553,8 @@ impl<'d> Draft<'d> {
                 let path: Vec<&str> = steps.iter().map_while(Access::name).collect();
                 let hit = walk.changes.iter().any(|change| {
                     let a = &change.address;
-                    let same = a.module == self.address.module && (a.mode, &a.ty, &a.name) == (*mode, ty, name);
+                    let same =
+                        a.module == self.address.module && (a.mode, &a.ty, &a.name) == (*mode, ty, name);
                     same && key.as_ref().is_none_or(|k| *k == a.key) && triggers(change, &path)
                 });
                 if hit {
@@ -455,7 +580,16 @@ impl<'d> Draft<'d> {
         }
         if !self.arguments.is_wholly_known() || action == Action::ForgetThenCreate {
             let why = "what it lives in does not exist yet".to_owned();
-            return self.record_checked(walk, before, after, action, reason, paths, None, (None, Some(why)));
+            return self.record_checked(
+                walk,
+                before,
+                after,
+                action,
+                reason,
+                paths,
+                None,
+                (None, Some(why)),
+            );
         }
         let prior = (action == Action::Update).then(|| before.clone()).flatten();
         let request = Request::Preview {
@@ -467,19 +601,41 @@ impl<'d> Draft<'d> {
         };
         match walk.ask(request).cloned() {
             None => Ok(Outcome::Blocked),
-            Some(Answer::Preview { planned, warnings, rendered, not_checked }) => {
+            Some(Answer::Preview {
+                planned,
+                warnings,
+                rendered,
+                not_checked,
+            }) => {
                 for (path, text) in warnings {
-                    let span = stack_config::span_of(&self.resource.body, &path).unwrap_or(self.resource.span);
+                    let span =
+                        stack_config::span_of(&self.resource.body, &path).unwrap_or(self.resource.span);
                     let warning = Diagnostic::warning("STK0321", "Warning from the provider", text);
-                    walk.warnings.push(warning.at(span).path(path).address(self.address.clone()));
+                    walk.warnings
+                        .push(warning.at(span).path(path).address(self.address.clone()));
                 }
                 let after = match planned {
                     Some(value) => with_marks(self.schema(), value, Some(&self.config)),
                     None => after,
                 };
-                let unchanged = before.as_ref().is_some_and(|b| differences(self.ty, b, &after).is_empty());
-                let action = if action == Action::Update && unchanged { Action::NoOp } else { action };
-                self.record_checked(walk, before, after, action, reason, paths, None, (rendered, not_checked))
+                let unchanged = before
+                    .as_ref()
+                    .is_some_and(|b| differences(self.ty, b, &after).is_empty());
+                let action = if action == Action::Update && unchanged {
+                    Action::NoOp
+                } else {
+                    action
+                };
+                self.record_checked(
+                    walk,
+                    before,
+                    after,
+                    action,
+                    reason,
+                    paths,
+                    None,
+                    (rendered, not_checked),
+                )
             }
             Some(Answer::Failed(message, path)) => Err(match path {
                 Some(path) => invalid_argument(self.resource, &path, message).into(),
@@ -491,7 +647,10 @@ impl<'d> Draft<'d> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one change, named at every call")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one change, named at every call"
+    )]
     fn record(
         &self,
         walk: &mut Walk<'_, '_>,
@@ -502,10 +661,22 @@ impl<'d> Draft<'d> {
         paths: Vec<Path>,
         importing: Option<String>,
     ) -> Result<Outcome, Diagnostics> {
-        self.record_checked(walk, before, after, action, reason, paths, importing, (None, None))
+        self.record_checked(
+            walk,
+            before,
+            after,
+            action,
+            reason,
+            paths,
+            importing,
+            (None, None),
+        )
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one change, named at every call")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one change, named at every call"
+    )]
     fn record_checked(
         &self,
         walk: &mut Walk<'_, '_>,
@@ -519,7 +690,9 @@ impl<'d> Draft<'d> {
     ) -> Result<Outcome, Diagnostics> {
         let scope = scope(walk, self.address, &self.repetition(walk), Some(after.clone()));
         let postconditions = &self.resource.lifecycle.postconditions;
-        let failures = walk.evaluator.failures(postconditions, &scope, "STK0323", "Resource postcondition failed");
+        let failures =
+            walk.evaluator
+                .failures(postconditions, &scope, "STK0323", "Resource postcondition failed");
         drop(scope);
         if !failures.is_empty() {
             return Err(failures);
@@ -562,7 +735,10 @@ pub(crate) fn refused(address: &ResourceAddress, span: stack_core::Span) -> Diag
     let detail = format!(
         "{address} has lifecycle.prevent_destroy set, but the plan calls for it to be destroyed. To go on, either remove prevent_destroy or leave the resource out with --exclude."
     );
-    Diagnostic::error("STK0311", "Instance cannot be destroyed", detail).at(span).address(address.clone()).into()
+    Diagnostic::error("STK0311", "Instance cannot be destroyed", detail)
+        .at(span)
+        .address(address.clone())
+        .into()
 }
 
 /// Whether a change of a resource, or of one of its attributes, triggers a replacement elsewhere.
@@ -589,14 +765,23 @@ pub(crate) fn data(
     repetition: Repetition,
 ) -> Result<Outcome, Diagnostics> {
     let catalog: &dyn Catalog = walk.input.catalog;
-    let Some(ty) = catalog.data_source(&address.ty) else { return Err(unknown_type(resource)) };
+    let Some(ty) = catalog.data_source(&address.ty) else {
+        return Err(unknown_type(resource));
+    };
     let provider = walk.provider_of(&address.module, resource)?;
-    let Some(arguments) = walk.provider_arguments(&provider) else { return Ok(Outcome::Planned) };
+    let Some(arguments) = walk.provider_arguments(&provider) else {
+        return Ok(Outcome::Planned);
+    };
     let config = configured(walk, resource, address, &repetition, ty.schema())?;
     let waits_for = |nodes: Option<&BTreeSet<usize>>| {
         nodes.into_iter().flatten().any(|n| {
             walk.pending.contains(n)
-                || walk.dependencies.graph.ancestors(*n).iter().any(|a| walk.pending.contains(a))
+                || walk
+                    .dependencies
+                    .graph
+                    .ancestors(*n)
+                    .iter()
+                    .any(|a| walk.pending.contains(a))
         })
     };
     let explicit = waits_for(walk.dependencies.explicit.get(&number));
@@ -614,10 +799,16 @@ pub(crate) fn data(
         let after = with_marks(ty.schema(), after, Some(&config));
         walk.pending.insert(number);
         walk.evaluator.set_object(address, after.clone());
-        walk.changes.push(read_change(address, provider, reason, config, after));
+        walk.changes
+            .push(read_change(address, provider, reason, config, after));
         return Ok(Outcome::Planned);
     }
-    let request = Request::Data { address: address.clone(), provider, arguments, config: config.clone() };
+    let request = Request::Data {
+        address: address.clone(),
+        provider,
+        arguments,
+        config: config.clone(),
+    };
     let value = match walk.ask(request) {
         None => return Ok(Outcome::Blocked),
         Some(Answer::Object(Some(value))) => with_marks(ty.schema(), value.clone(), Some(&config)),
@@ -630,13 +821,21 @@ pub(crate) fn data(
                 .as_ref()
                 .and_then(|p| stack_config::span_of(&resource.body, p))
                 .unwrap_or(resource.span);
-            return Err(Diagnostic::error("STK0324", "Data source cannot be read", message.clone()).at(span).into());
+            return Err(
+                Diagnostic::error("STK0324", "Data source cannot be read", message.clone())
+                    .at(span)
+                    .into(),
+            );
         }
         Some(_) => return Err(failed("cannot be read", "the answer makes no sense", None)),
     };
     let scope = scope(walk, address, &repetition, Some(value.clone()));
-    let failures =
-        walk.evaluator.failures(&resource.lifecycle.postconditions, &scope, "STK0323", "Resource postcondition failed");
+    let failures = walk.evaluator.failures(
+        &resource.lifecycle.postconditions,
+        &scope,
+        "STK0323",
+        "Resource postcondition failed",
+    );
     drop(scope);
     if !failures.is_empty() {
         return Err(failures);
@@ -646,7 +845,13 @@ pub(crate) fn data(
     Ok(Outcome::Planned)
 }
 
-fn read_change(address: &ResourceAddress, provider: ProviderAddress, reason: Reason, config: Value, after: Value) -> Change {
+fn read_change(
+    address: &ResourceAddress,
+    provider: ProviderAddress,
+    reason: Reason,
+    config: Value,
+    after: Value,
+) -> Change {
     Change {
         address: address.clone(),
         previous_address: None,

@@ -19,7 +19,10 @@ pub(crate) struct Moves {
 
 /// Applies every move of the configuration to the state's instances.
 pub(crate) fn apply(configuration: &Configuration, state: &State) -> Moves {
-    let mut moves = Moves { instances: state.instances.clone(), ..Moves::default() };
+    let mut moves = Moves {
+        instances: state.instances.clone(),
+        ..Moves::default()
+    };
     for module in configuration.modules() {
         for moved in &module.moved {
             moves.one(module, moved);
@@ -35,12 +38,21 @@ fn matches_names(path: &[ModuleStep], names: &[std::sync::Arc<str>]) -> bool {
 }
 
 /// The address that `from -> to` gives to an instance in a module instance, if it is covered.
-fn moved_to(base: &[ModuleStep], from: &Target, to: &Target, address: &ResourceAddress) -> Option<ResourceAddress> {
-    let relative = ResourceAddress { module: ModulePath(address.module.0[base.len()..].into()), ..address.clone() };
+fn moved_to(
+    base: &[ModuleStep],
+    from: &Target,
+    to: &Target,
+    address: &ResourceAddress,
+) -> Option<ResourceAddress> {
+    let relative = ResourceAddress {
+        module: ModulePath(address.module.0[base.len()..].into()),
+        ..address.clone()
+    };
     let join = |module: &[ModuleStep]| ModulePath(base.iter().chain(module).cloned().collect());
     match (from, to) {
         (Target::Resource(f), Target::Resource(t)) => {
-            let same = f.module == relative.module && (f.mode, &f.ty, &f.name) == (relative.mode, &relative.ty, &relative.name);
+            let same = f.module == relative.module
+                && (f.mode, &f.ty, &f.name) == (relative.mode, &relative.ty, &relative.name);
             if !same {
                 return None;
             }
@@ -51,7 +63,13 @@ fn moved_to(base: &[ModuleStep], from: &Target, to: &Target, address: &ResourceA
             } else {
                 return None;
             };
-            Some(ResourceAddress { module: join(&t.module.0), mode: t.mode, ty: t.ty.clone(), name: t.name.clone(), key })
+            Some(ResourceAddress {
+                module: join(&t.module.0),
+                mode: t.mode,
+                ty: t.ty.clone(),
+                name: t.name.clone(),
+                key,
+            })
         }
         (Target::Module(f), Target::Module(t)) => {
             let depth = f.0.len();
@@ -76,7 +94,10 @@ fn moved_to(base: &[ModuleStep], from: &Target, to: &Target, address: &ResourceA
                 step.key = key;
             }
             steps.extend(tail.iter().cloned());
-            Some(ResourceAddress { module: join(&steps), ..relative })
+            Some(ResourceAddress {
+                module: join(&steps),
+                ..relative
+            })
         }
         (Target::Resource(_), Target::Module(_)) | (Target::Module(_), Target::Resource(_)) => None,
     }
@@ -98,7 +119,10 @@ impl Moves {
                 let detail = format!(
                     "{from} cannot move to {to}, because there is an object at {to} already. The object at {from} is planned to be destroyed."
                 );
-                self.warnings.push(Diagnostic::warning("STK0312", "Unresolved resource instance address changes", detail).at(moved.span));
+                self.warnings.push(
+                    Diagnostic::warning("STK0312", "Unresolved resource instance address changes", detail)
+                        .at(moved.span),
+                );
                 continue;
             }
             self.relocate(&from, to);
@@ -127,7 +151,11 @@ impl Moves {
                 let from: Vec<ResourceAddress> = self
                     .instances
                     .keys()
-                    .filter(|a| a.key == old && ResourceKey::of(a) == *key && a.module.names().eq(module.names.iter().map(AsRef::as_ref)))
+                    .filter(|a| {
+                        a.key == old
+                            && ResourceKey::of(a) == *key
+                            && a.module.names().eq(module.names.iter().map(AsRef::as_ref))
+                    })
                     .cloned()
                     .collect();
                 for from in from {

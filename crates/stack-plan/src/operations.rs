@@ -70,7 +70,10 @@ impl Operation {
 
     /// Whether it makes something exist, rather than end.
     pub(crate) fn is_forward(&self) -> bool {
-        matches!(self.work, Work::Create { .. } | Work::Update | Work::Read | Work::Adopt)
+        matches!(
+            self.work,
+            Work::Create { .. } | Work::Update | Work::Read | Work::Adopt
+        )
     }
 
     /// Whether it ends an object.
@@ -83,8 +86,13 @@ impl Operation {
 /// gives one plan.
 fn deposed_key(walk: &Walk<'_, '_>, address: &ResourceAddress) -> DeposedKey {
     // FNV-1a: short, stable across versions of the compiler, and collisions only matter within one instance.
-    let text = format!("{}/{}/{address}", walk.input.state.lineage, walk.input.state.serial);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let text = format!(
+        "{}/{}/{address}",
+        walk.input.state.lineage, walk.input.state.serial
+    );
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
     DeposedKey::from(format!("{:08x}", hash >> 32))
 }
 
@@ -112,11 +120,21 @@ fn works(walk: &Walk<'_, '_>, change: &Change) -> Vec<Work> {
         Action::DeleteThenCreate => vec![Work::Delete { deposed }, Work::Create { depose: None }],
         Action::CreateThenDelete => {
             let key = deposed_key(walk, &change.address);
-            vec![Work::Create { depose: Some(key.clone()) }, Work::Delete { deposed: Some(key) }]
+            vec![
+                Work::Create {
+                    depose: Some(key.clone()),
+                },
+                Work::Delete { deposed: Some(key) },
+            ]
         }
         Action::ForgetThenCreate if outlives(walk, change) => {
             let key = deposed_key(walk, &change.address);
-            vec![Work::Create { depose: Some(key.clone()) }, Work::Forget { deposed: Some(key) }]
+            vec![
+                Work::Create {
+                    depose: Some(key.clone()),
+                },
+                Work::Forget { deposed: Some(key) },
+            ]
         }
         Action::ForgetThenCreate => vec![Work::Forget { deposed }, Work::Create { depose: None }],
     }
@@ -131,17 +149,28 @@ fn outlives(walk: &Walk<'_, '_>, change: &Change) -> bool {
 
 /// The object that contains the recorded object at an address.
 pub(crate) fn container_of(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Option<ResourceAddress> {
-    walk.current(address).and_then(|object| walk.containers.container(object)).cloned()
+    walk.current(address)
+        .and_then(|object| walk.containers.container(object))
+        .cloned()
 }
 
 fn action_at(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Option<Action> {
-    walk.changes.iter().find(|c| c.address == *address && c.deposed.is_none()).map(|c| c.action)
+    walk.changes
+        .iter()
+        .find(|c| c.address == *address && c.deposed.is_none())
+        .map(|c| c.action)
 }
 
 fn operation(walk: &Walk<'_, '_>, number: usize, change: &Change, work: Work) -> Operation {
     let names: Vec<_> = change.address.module.0.iter().map(|s| s.name.clone()).collect();
-    let node = walk.dependencies.resource(&names, &ResourceKey::of(&change.address));
-    let lifecycle = walk.input.configuration.resource(&change.address).map(|r| &r.lifecycle);
+    let node = walk
+        .dependencies
+        .resource(&names, &ResourceKey::of(&change.address));
+    let lifecycle = walk
+        .input
+        .configuration
+        .resource(&change.address)
+        .map(|r| &r.lifecycle);
     let delete = DeleteSettings {
         prevent_destroy: lifecycle.is_some_and(|l| l.prevent_destroy),
         keep: lifecycle.is_some_and(|l| !l.destroy),
@@ -158,11 +187,16 @@ fn operation(walk: &Walk<'_, '_>, number: usize, change: &Change, work: Work) ->
 }
 
 /// Operations by the resource they belong to, without instance keys.
-pub(crate) fn by_resource(walk: &Walk<'_, '_>, operations: &[Operation]) -> BTreeMap<ResourceAddress, Vec<usize>> {
+pub(crate) fn by_resource(
+    walk: &Walk<'_, '_>,
+    operations: &[Operation],
+) -> BTreeMap<ResourceAddress, Vec<usize>> {
     let mut out: BTreeMap<ResourceAddress, Vec<usize>> = BTreeMap::new();
     for (number, operation) in operations.iter().enumerate() {
         if let Some(change) = operation.change {
-            out.entry(without_keys(&walk.changes[change].address)).or_default().push(number);
+            out.entry(without_keys(&walk.changes[change].address))
+                .or_default()
+                .push(number);
         }
     }
     out

@@ -21,7 +21,10 @@ use crate::planner::Walk;
 const GATE_FROM: usize = 8;
 
 /// Fills in what each operation waits for and sorts them.
-pub(crate) fn arrange(walk: &Walk<'_, '_>, mut operations: Vec<Operation>) -> Result<Vec<Operation>, Diagnostics> {
+pub(crate) fn arrange(
+    walk: &Walk<'_, '_>,
+    mut operations: Vec<Operation>,
+) -> Result<Vec<Operation>, Diagnostics> {
     let groups = by_resource(walk, &operations);
     let mut graph = Graph::new(operations.len());
     forward(walk, &mut operations, &groups, &mut graph);
@@ -35,7 +38,11 @@ pub(crate) fn arrange(walk: &Walk<'_, '_>, mut operations: Vec<Operation>) -> Re
             .map(|c| walk.changes[c].address.to_string())
             .collect();
         let detail = "These changes wait for each other. Apply some of them first with --target.";
-        Diagnostics::from(Diagnostic::error("STK0326", format!("Cycle: {}", names.join(", ")), detail))
+        Diagnostics::from(Diagnostic::error(
+            "STK0326",
+            format!("Cycle: {}", names.join(", ")),
+            detail,
+        ))
     })?;
     let mut position = vec![0; order.len()];
     for (new, old) in order.iter().enumerate() {
@@ -59,7 +66,9 @@ fn forward(
 ) {
     let mut waits: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for &node in &walk.dependencies.order {
-        let Some(address) = walk.dependencies.nodes[node].address() else { continue };
+        let Some(address) = walk.dependencies.nodes[node].address() else {
+            continue;
+        };
         let mut on = BTreeSet::new();
         for dependency in walk.dependencies.resources.get(&node).into_iter().flatten() {
             on.extend(waits.get(dependency).into_iter().flatten().copied());
@@ -104,7 +113,9 @@ fn backward(
         if !operation.is_backward() {
             continue;
         }
-        let Some(change) = operation.change.map(|c| &walk.changes[c]) else { continue };
+        let Some(change) = operation.change.map(|c| &walk.changes[c]) else {
+            continue;
+        };
         let resource = without_keys(&change.address);
         let mut seen = BTreeSet::new();
         let mut todo: Vec<&ResourceAddress> = dependents.get(&resource).into_iter().flatten().collect();
@@ -113,8 +124,11 @@ fn backward(
                 continue;
             }
             for &other in groups.get(dependent).into_iter().flatten() {
-                let Some(other_change) = operations[other].change.map(|c| &walk.changes[c]) else { continue };
-                if ends_with(walk, &other_change.address, &change.address) && operations[other].is_backward() {
+                let Some(other_change) = operations[other].change.map(|c| &walk.changes[c]) else {
+                    continue;
+                };
+                if ends_with(walk, &other_change.address, &change.address) && operations[other].is_backward()
+                {
                     // It is forgotten after this; what depended on it still has to end before.
                     todo.extend(dependents.get(dependent).into_iter().flatten());
                 } else if operations[other].is_backward()
@@ -165,15 +179,25 @@ fn current_dependents(
     groups: &BTreeMap<ResourceAddress, Vec<usize>>,
 ) -> Vec<usize> {
     let dependencies = walk.dependencies;
-    let node = (0..dependencies.nodes.len()).find(|n| dependencies.nodes[*n].address().as_ref() == Some(resource));
+    let node =
+        (0..dependencies.nodes.len()).find(|n| dependencies.nodes[*n].address().as_ref() == Some(resource));
     let Some(node) = node else { return Vec::new() };
     let mut out = Vec::new();
     for (dependent, near) in &dependencies.resources {
         if !near.contains(&node) {
             continue;
         }
-        let Some(address) = dependencies.nodes[*dependent].address() else { continue };
-        out.extend(groups.get(&address).into_iter().flatten().copied().filter(|n| operations[*n].is_forward()));
+        let Some(address) = dependencies.nodes[*dependent].address() else {
+            continue;
+        };
+        out.extend(
+            groups
+                .get(&address)
+                .into_iter()
+                .flatten()
+                .copied()
+                .filter(|n| operations[*n].is_forward()),
+        );
     }
     out
 }
@@ -197,10 +221,16 @@ fn within(
         }
     }
     for (number, operation) in operations.iter().enumerate() {
-        let (Work::Forget { .. }, Some(change)) = (&operation.work, operation.change) else { continue };
-        let Some(container) = container_of(walk, &walk.changes[change].address) else { continue };
+        let (Work::Forget { .. }, Some(change)) = (&operation.work, operation.change) else {
+            continue;
+        };
+        let Some(container) = container_of(walk, &walk.changes[change].address) else {
+            continue;
+        };
         for &other in groups.get(&without_keys(&container)).into_iter().flatten() {
-            let same = operations[other].change.is_some_and(|c| walk.changes[c].address == container);
+            let same = operations[other]
+                .change
+                .is_some_and(|c| walk.changes[c].address == container);
             if same && operations[other].is_backward() {
                 graph.depend(number, other);
             }

@@ -35,10 +35,20 @@ pub(crate) fn plan(walk: &mut Walk<'_, '_>, complete: bool) {
             && !walk.wanted.contains(address)
         {
             let reason = Some(reason(walk, address));
-            endings.push(Ending { address, deposed: None, object, reason });
+            endings.push(Ending {
+                address,
+                deposed: None,
+                object,
+                reason,
+            });
         }
         for (key, object) in &instance.deposed {
-            endings.push(Ending { address, deposed: Some(key), object, reason: Some(Reason::Deposed) });
+            endings.push(Ending {
+                address,
+                deposed: Some(key),
+                object,
+                reason: Some(Reason::Deposed),
+            });
         }
     }
     end_all(walk, endings);
@@ -56,7 +66,11 @@ pub(crate) fn end_all(walk: &mut Walk<'_, '_>, mut endings: Vec<Ending<'_>>) {
 fn depth(walk: &Walk<'_, '_>, object: &Object) -> usize {
     let mut object = object;
     for depth in 0..16 {
-        let Some(container) = walk.containers.container(object).and_then(|address| walk.current(address)) else {
+        let Some(container) = walk
+            .containers
+            .container(object)
+            .and_then(|address| walk.current(address))
+        else {
             return depth;
         };
         object = container;
@@ -65,7 +79,12 @@ fn depth(walk: &Walk<'_, '_>, object: &Object) -> usize {
 }
 
 fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
-    let Ending { address, deposed, object, reason } = ending;
+    let Ending {
+        address,
+        deposed,
+        object,
+        reason,
+    } = ending;
     let contained = walk.containers.ends(object);
     let mut before = object.attributes.clone();
     if !contained && walk.is_read(address) {
@@ -77,7 +96,12 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
             Some(Answer::Object(Some(now))) => before = now.clone(),
             Some(Answer::Object(None)) => {
                 walk.containers.end(object);
-                walk.drift.push(Drift { address: (*address).clone(), before, after: None, paths: Vec::new() });
+                walk.drift.push(Drift {
+                    address: (*address).clone(),
+                    before,
+                    after: None,
+                    paths: Vec::new(),
+                });
                 walk.refreshed.push(((*address).clone(), deposed.cloned(), None));
                 return;
             }
@@ -136,8 +160,12 @@ fn removed_keeps(walk: &Walk<'_, '_>, address: &ResourceAddress) -> bool {
 }
 
 fn reason(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Reason {
-    let Some(module) = walk.input.configuration.module_at(&address.module) else { return Reason::NoModule };
-    let Some(resource) = module.resources.get(&ResourceKey::of(address)) else { return Reason::NoResource };
+    let Some(module) = walk.input.configuration.module_at(&address.module) else {
+        return Reason::NoModule;
+    };
+    let Some(resource) = module.resources.get(&ResourceKey::of(address)) else {
+        return Reason::NoResource;
+    };
     let names: Vec<_> = module.names.clone();
     if !walk.evaluator.module_instances(&names).contains(&address.module) {
         return Reason::NoModule;

@@ -13,16 +13,27 @@ pub(crate) fn plan(evaluator: &Evaluator<'_>) -> BTreeMap<String, OutputChange> 
     let root = &input.configuration.root;
     if input.options.mode != Mode::Destroy {
         for (name, output) in &root.outputs {
-            let Ok(value) = evaluator.output(&ModulePath::root(), name) else { continue };
+            let Ok(value) = evaluator.output(&ModulePath::root(), name) else {
+                continue;
+            };
             if output.ephemeral {
                 continue;
             }
             let before = input.state.outputs.get(name.as_ref()).cloned();
-            out.insert(name.to_string(), OutputChange { before, after: Some(value).filter(|v| !is_untyped_null(v)) });
+            out.insert(
+                name.to_string(),
+                OutputChange {
+                    before,
+                    after: Some(value).filter(|v| !is_untyped_null(v)),
+                },
+            );
         }
     }
     for (name, before) in &input.state.outputs {
-        out.entry(name.clone()).or_insert_with(|| OutputChange { before: Some(before.clone()), after: None });
+        out.entry(name.clone()).or_insert_with(|| OutputChange {
+            before: Some(before.clone()),
+            after: None,
+        });
     }
     out
 }

@@ -40,7 +40,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mode: Mode::Normal, refresh: true, targets: Vec::new(), excludes: Vec::new(), replace: Vec::new() }
+        Self {
+            mode: Mode::Normal,
+            refresh: true,
+            targets: Vec::new(),
+            excludes: Vec::new(),
+            replace: Vec::new(),
+        }
     }
 }
 
@@ -113,7 +119,10 @@ impl Plan {
     /// Whether an apply would change anything: an object, an output or an address.
     pub fn has_changes(&self) -> bool {
         !self.moves.is_empty()
-            || self.changes.iter().any(|c| !c.action.is_no_op() || c.importing.is_some())
+            || self
+                .changes
+                .iter()
+                .any(|c| !c.action.is_no_op() || c.importing.is_some())
             || self.outputs.values().any(OutputChange::is_change)
             || (self.mode == Mode::RefreshOnly && !self.drift.is_empty())
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use stack_config::configuration::{Resource, ResourceKey};
-use stack_core::{Diagnostic, Diagnostics, Mode as ResourceMode, ModulePath, ProviderAddress, ResourceAddress, Value};
+use stack_core::{
+    Diagnostic, Diagnostics, Mode as ResourceMode, ModulePath, ProviderAddress, ResourceAddress, Value,
+};
 use stack_state::{DeposedKey, Instance, Object};
 
 use crate::container::Containers;
@@ -12,7 +14,9 @@ use crate::expansion::Repetition;
 use crate::moves::Moves;
 use crate::plan::{Basis, Mode, Plan, PlanInput};
 use crate::request::{Answer, Answers, Request};
-use crate::{Action, Change, Drift, Evaluator, checks, destroy, instance, moves, operations, orphans, outputs};
+use crate::{
+    Action, Change, Drift, Evaluator, checks, destroy, instance, moves, operations, orphans, outputs,
+};
 
 /// What a step of planning came to.
 #[derive(Debug)]
@@ -40,7 +44,11 @@ impl<'a> Planner<'a> {
     pub fn new(input: PlanInput<'a>) -> Result<Self, Diagnostics> {
         let dependencies = Dependencies::of(input.configuration)?;
         let moves = moves::apply(input.configuration, input.state);
-        Ok(Self { input, dependencies, moves })
+        Ok(Self {
+            input,
+            dependencies,
+            moves,
+        })
     }
 
     /// Plans as far as the answers go.
@@ -90,7 +98,12 @@ pub(crate) enum Outcome {
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    fn new(input: PlanInput<'a>, dependencies: &'w Dependencies, moves: &'w Moves, answers: &'w Answers) -> Self {
+    fn new(
+        input: PlanInput<'a>,
+        dependencies: &'w Dependencies,
+        moves: &'w Moves,
+        answers: &'w Answers,
+    ) -> Self {
         let reads = answers
             .iter()
             .filter_map(|(request, answer)| match request {
@@ -126,7 +139,13 @@ impl<'w, 'a> Walk<'w, 'a> {
     /// Plans every node of the configuration in order, then what is not configured any more.
     fn nodes(&mut self) {
         for &number in &self.dependencies.order {
-            if self.dependencies.graph.dependencies(number).iter().any(|on| self.blocked.contains(on)) {
+            if self
+                .dependencies
+                .graph
+                .dependencies(number)
+                .iter()
+                .any(|on| self.blocked.contains(on))
+            {
                 self.blocked.insert(number);
                 continue;
             }
@@ -153,7 +172,11 @@ impl<'w, 'a> Walk<'w, 'a> {
                 }
                 Item::Provider((name, alias)) => {
                     for module in self.evaluator.module_instances(&node.module) {
-                        let address = ProviderAddress { module, name: name.clone(), alias: alias.clone() };
+                        let address = ProviderAddress {
+                            module,
+                            name: name.clone(),
+                            alias: alias.clone(),
+                        };
                         self.provider_arguments(&address);
                     }
                     false
@@ -178,20 +201,31 @@ impl<'w, 'a> Walk<'w, 'a> {
     /// Plans the instances of one resource. Returns whether facts are missing.
     fn resource(&mut self, number: usize, node: &Node, key: &ResourceKey) -> bool {
         let configuration = self.input.configuration;
-        let Some(module) = configuration.module(node.module.iter().map(AsRef::as_ref)) else { return false };
-        let Some(resource) = module.resources.get(key) else { return false };
-        let skip = self.included.as_ref().is_some_and(|included| !included.contains(&number));
+        let Some(module) = configuration.module(node.module.iter().map(AsRef::as_ref)) else {
+            return false;
+        };
+        let Some(resource) = module.resources.get(key) else {
+            return false;
+        };
+        let skip = self
+            .included
+            .as_ref()
+            .is_some_and(|included| !included.contains(&number));
         let mut blocked = false;
         for path in self.evaluator.module_instances(&node.module) {
-            let expansion = match self.evaluator.expand(&path, resource.count.as_ref(), resource.for_each.as_ref()) {
-                Ok(expansion) => expansion,
-                Err(diagnostics) => {
-                    if !skip {
-                        self.evaluator.report(diagnostics);
+            let expansion =
+                match self
+                    .evaluator
+                    .expand(&path, resource.count.as_ref(), resource.for_each.as_ref())
+                {
+                    Ok(expansion) => expansion,
+                    Err(diagnostics) => {
+                        if !skip {
+                            self.evaluator.report(diagnostics);
+                        }
+                        continue;
                     }
-                    continue;
-                }
-            };
+                };
             self.evaluator.set_expansion(&path, key, expansion.clone());
             for repetition in expansion.repetitions() {
                 let address = key.address(path.clone()).instance(repetition.key.clone());
@@ -206,7 +240,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         blocked
     }
 
-    fn one(&mut self, number: usize, resource: &Resource, address: &ResourceAddress, repetition: Repetition) -> bool {
+    fn one(
+        &mut self,
+        number: usize,
+        resource: &Resource,
+        address: &ResourceAddress,
+        repetition: Repetition,
+    ) -> bool {
         let outcome = match address.mode {
             ResourceMode::Managed => instance::managed(self, number, resource, address, repetition),
             ResourceMode::Data => instance::data(self, number, resource, address, repetition),
@@ -215,7 +255,13 @@ impl<'w, 'a> Walk<'w, 'a> {
             Ok(Outcome::Planned) => false,
             Ok(Outcome::Blocked) => true,
             Err(diagnostics) => {
-                let of_instance = |d: Diagnostic| if d.address.is_some() { d } else { d.address(address.clone()) };
+                let of_instance = |d: Diagnostic| {
+                    if d.address.is_some() {
+                        d
+                    } else {
+                        d.address(address.clone())
+                    }
+                };
                 let diagnostics: Vec<Diagnostic> = diagnostics.into_iter().map(of_instance).collect();
                 self.evaluator.report(diagnostics.into());
                 false
@@ -245,7 +291,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let Some(schema) = self.input.catalog.provider(&address.name) else {
             let detail = format!("There is no provider \"{}\".", address.name);
-            self.evaluator.report(Diagnostic::error("STK0313", "Unknown provider", detail).into());
+            self.evaluator
+                .report(Diagnostic::error("STK0313", "Unknown provider", detail).into());
             return None;
         };
         let arguments = self.evaluator.provider_arguments(address, schema).ok()?;
@@ -282,7 +329,12 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Whether an object of this type is read at all.
     pub(crate) fn is_read(&self, address: &ResourceAddress) -> bool {
-        self.input.options.refresh && self.input.catalog.resource(&address.ty).is_some_and(|ty| !ty.is_local())
+        self.input.options.refresh
+            && self
+                .input
+                .catalog
+                .resource(&address.ty)
+                .is_some_and(|ty| !ty.is_local())
     }
 
     /// Asks for every object whose read is still missing and can be made now: those in no container at once, the others
@@ -292,7 +344,10 @@ impl<'w, 'a> Walk<'w, 'a> {
         for (address, instance) in instances {
             let current = instance.current.iter().map(|o| (None, o));
             for (deposed, object) in current.chain(instance.deposed.iter().map(|(k, o)| (Some(k), o))) {
-                if !self.is_read(address) || self.read(address, deposed).is_some() || !self.is_included(address) {
+                if !self.is_read(address)
+                    || self.read(address, deposed).is_some()
+                    || !self.is_included(address)
+                {
                     continue;
                 }
                 let container_stays = match self.containers.container(object) {
@@ -310,8 +365,15 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    pub(crate) fn ask_read(&mut self, address: &ResourceAddress, deposed: Option<&DeposedKey>, object: &Object) {
-        let Some(arguments) = self.reach(&object.provider) else { return };
+    pub(crate) fn ask_read(
+        &mut self,
+        address: &ResourceAddress,
+        deposed: Option<&DeposedKey>,
+        object: &Object,
+    ) {
+        let Some(arguments) = self.reach(&object.provider) else {
+            return;
+        };
         let recorded = self.moves.previous.get(address).unwrap_or(address).clone();
         self.ask(Request::Read {
             address: recorded,
@@ -328,7 +390,8 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     fn is_blocked(&self, address: &ResourceAddress) -> bool {
-        self.node_of(address).is_some_and(|node| self.blocked.contains(&node))
+        self.node_of(address)
+            .is_some_and(|node| self.blocked.contains(&node))
     }
 
     /// Whether `--target` and `--exclude` leave the instance in.
@@ -340,7 +403,9 @@ impl<'w, 'a> Walk<'w, 'a> {
         match (&self.included, self.node_of(address)) {
             (None, _) => true,
             (Some(included), Some(node)) => included.contains(&node),
-            (Some(_), None) => options.targets.is_empty() || options.targets.iter().any(|t| t.covers(address)),
+            (Some(_), None) => {
+                options.targets.is_empty() || options.targets.iter().any(|t| t.covers(address))
+            }
         }
     }
 
@@ -364,9 +429,12 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         self.warnings.extend(diagnostics);
         if self.input.options.mode == Mode::RefreshOnly {
-            self.changes.iter_mut().for_each(|change| change.action = Action::NoOp);
+            self.changes
+                .iter_mut()
+                .for_each(|change| change.action = Action::NoOp);
         }
-        self.changes.sort_by(|a, b| (&a.address, &a.deposed).cmp(&(&b.address, &b.deposed)));
+        self.changes
+            .sort_by(|a, b| (&a.address, &a.deposed).cmp(&(&b.address, &b.deposed)));
         let operations = match operations::unfold(&self) {
             Ok(operations) => operations,
             Err(diagnostics) => return Step::Failed(diagnostics),
@@ -374,8 +442,17 @@ impl<'w, 'a> Walk<'w, 'a> {
         let state = self.input.state;
         Step::Done(Box::new(Plan {
             mode: self.input.options.mode,
-            basis: Basis { lineage: state.lineage.to_string(), serial: state.serial, position: state.position },
-            moves: self.moves.previous.iter().map(|(to, from)| (from.clone(), to.clone())).collect(),
+            basis: Basis {
+                lineage: state.lineage.to_string(),
+                serial: state.serial,
+                position: state.position,
+            },
+            moves: self
+                .moves
+                .previous
+                .iter()
+                .map(|(to, from)| (from.clone(), to.clone()))
+                .collect(),
             changes: self.changes,
             drift: self.drift,
             refreshed: self.refreshed,
@@ -391,11 +468,21 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// The provider configuration that a resource block uses in a module instance.
-    pub(crate) fn provider_of(&self, module: &ModulePath, resource: &Resource) -> Result<ProviderAddress, Diagnostics> {
-        stack_config::provider::provider_address(self.input.configuration, module, &resource.provider).ok_or_else(|| {
-            let detail = format!("There is no configuration for provider \"{}\" with this alias.", resource.provider.name);
-            Diagnostic::error("STK0314", "Provider configuration not present", detail).at(resource.provider.span).into()
-        })
+    pub(crate) fn provider_of(
+        &self,
+        module: &ModulePath,
+        resource: &Resource,
+    ) -> Result<ProviderAddress, Diagnostics> {
+        stack_config::provider::provider_address(self.input.configuration, module, &resource.provider)
+            .ok_or_else(|| {
+                let detail = format!(
+                    "There is no configuration for provider \"{}\" with this alias.",
+                    resource.provider.name
+                );
+                Diagnostic::error("STK0314", "Provider configuration not present", detail)
+                    .at(resource.provider.span)
+                    .into()
+            })
     }
 }
 
@@ -406,12 +493,18 @@ fn included(input: &PlanInput<'_>, dependencies: &Dependencies) -> Option<BTreeS
         return None;
     }
     let resources = || {
-        dependencies.nodes.iter().enumerate().filter_map(|(number, node)| Some((number, node.address()?)))
+        dependencies
+            .nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(number, node)| Some((number, node.address()?)))
     };
     let keyless = |target: &stack_core::address::Target| match target {
         stack_core::address::Target::Resource(r) => stack_core::address::Target::Resource(without_keys(r)),
         stack_core::address::Target::Module(m) => {
-            let names = m.names().fold(ModulePath::root(), |path, name| path.child(name, stack_core::InstanceKey::None));
+            let names = m.names().fold(ModulePath::root(), |path, name| {
+                path.child(name, stack_core::InstanceKey::None)
+            });
             stack_core::address::Target::Module(names)
         }
     };
@@ -419,8 +512,10 @@ fn included(input: &PlanInput<'_>, dependencies: &Dependencies) -> Option<BTreeS
         resources().map(|(n, _)| n).collect()
     } else {
         let targets: Vec<_> = options.targets.iter().map(keyless).collect();
-        let named: Vec<usize> =
-            resources().filter(|(_, a)| targets.iter().any(|t| t.covers(a))).map(|(n, _)| n).collect();
+        let named: Vec<usize> = resources()
+            .filter(|(_, a)| targets.iter().any(|t| t.covers(a)))
+            .map(|(n, _)| n)
+            .collect();
         let mut all: BTreeSet<usize> = named.iter().copied().collect();
         for node in named {
             all.extend(dependencies.graph.ancestors(node));
@@ -428,8 +523,10 @@ fn included(input: &PlanInput<'_>, dependencies: &Dependencies) -> Option<BTreeS
         all
     };
     let whole: Vec<_> = options.excludes.iter().map(keyless).collect();
-    let excluded: BTreeSet<usize> =
-        resources().filter(|(_, a)| whole.iter().any(|t| t.covers(a))).map(|(n, _)| n).collect();
+    let excluded: BTreeSet<usize> = resources()
+        .filter(|(_, a)| whole.iter().any(|t| t.covers(a)))
+        .map(|(n, _)| n)
+        .collect();
     let out: BTreeSet<usize> = nodes
         .iter()
         .copied()

@@ -12,7 +12,9 @@ use crate::ResourceType;
 /// The object the configuration asks for: what it sets, else what the provider computed before, else what is known only
 /// after apply. `config` has its defaults already.
 pub fn propose(schema: &Schema, prior: Option<&Value>, config: &Value) -> Value {
-    let Some(members) = config.as_mapping() else { return config.clone() };
+    let Some(members) = config.as_mapping() else {
+        return config.clone();
+    };
     let attribute = |name: &str, config: &Value, attribute: &Attribute| {
         if !attribute.computed || !config.is_null() {
             return config.clone();
@@ -42,7 +44,11 @@ fn blocks(block: &stack_core::Block, prior: Option<&Value>, config: &Value) -> V
         }
         (Nesting::List, Value::List(ty, members)) => {
             let before = prior.and_then(Value::as_sequence).unwrap_or_default();
-            let new = members.iter().enumerate().map(|(i, m)| propose(&block.schema, before.get(i), m)).collect();
+            let new = members
+                .iter()
+                .enumerate()
+                .map(|(i, m)| propose(&block.schema, before.get(i), m))
+                .collect();
             Value::list(ty.clone(), new).mark(config.marks())
         }
         _ => config.clone(),
@@ -67,12 +73,18 @@ pub fn recompute(schema: &Schema, config: &Value, planned: Value) -> Value {
 pub fn ignore(config: Value, prior: &Value, schema: &Schema, ignored: &IgnoreChanges) -> Value {
     match ignored {
         IgnoreChanges::All => {
-            let settable = schema.attributes.iter().filter(|(_, a)| a.optional || a.required).map(|(n, _)| n);
+            let settable = schema
+                .attributes
+                .iter()
+                .filter(|(_, a)| a.optional || a.required)
+                .map(|(n, _)| n);
             let names: Vec<&String> = settable.chain(schema.blocks.keys()).collect();
-            names.into_iter().fold(config, |value, name| match prior.attribute(name) {
-                Some(old) => value.with_attribute(name, old.clone()),
-                None => value,
-            })
+            names
+                .into_iter()
+                .fold(config, |value, name| match prior.attribute(name) {
+                    Some(old) => value.with_attribute(name, old.clone()),
+                    None => value,
+                })
         }
         IgnoreChanges::Paths(paths) => paths.iter().fold(config, |value, (path, _)| {
             let old = path.get(prior).cloned();
@@ -84,11 +96,15 @@ pub fn ignore(config: Value, prior: &Value, schema: &Schema, ignored: &IgnoreCha
 /// The value with the part behind `steps` replaced; `None` removes a member of a map. A path that leads nowhere changes
 /// nothing.
 fn set(value: &Value, steps: &[Step], new: Option<Value>) -> Value {
-    let Some((first, rest)) = steps.split_first() else { return new.unwrap_or_else(|| value.clone()) };
+    let Some((first, rest)) = steps.split_first() else {
+        return new.unwrap_or_else(|| value.clone());
+    };
     let marks = value.marks();
     let changed = match (value.unmarked(), first) {
         (Value::Object(members), Step::Attribute(name)) => {
-            let Some(member) = members.get(name.as_ref()) else { return value.clone() };
+            let Some(member) = members.get(name.as_ref()) else {
+                return value.clone();
+            };
             let mut members = (**members).clone();
             members.insert(name.to_string(), set(member, rest, new));
             Value::Object(Arc::new(members))
@@ -143,10 +159,20 @@ fn same(ty: &dyn ResourceType, path: &Path, before: &Value, after: &Value) -> bo
         || (before.is_wholly_known() && after.is_wholly_known() && ty.same(path, &before, &after))
 }
 
-fn collect(ty: &dyn ResourceType, schema: &Schema, at: &Path, before: &Value, after: &Value, out: &mut Vec<Path>) {
+fn collect(
+    ty: &dyn ResourceType,
+    schema: &Schema,
+    at: &Path,
+    before: &Value,
+    after: &Value,
+    out: &mut Vec<Path>,
+) {
     for name in schema.attributes.keys() {
         let null = Value::NULL;
-        let (b, a) = (before.attribute(name).unwrap_or(&null), after.attribute(name).unwrap_or(&null));
+        let (b, a) = (
+            before.attribute(name).unwrap_or(&null),
+            after.attribute(name).unwrap_or(&null),
+        );
         let path = at.attribute(name);
         if !same(ty, &path, b, a) {
             out.push(path);
@@ -154,7 +180,10 @@ fn collect(ty: &dyn ResourceType, schema: &Schema, at: &Path, before: &Value, af
     }
     for (name, block) in &schema.blocks {
         let null = Value::NULL;
-        let (b, a) = (before.attribute(name).unwrap_or(&null), after.attribute(name).unwrap_or(&null));
+        let (b, a) = (
+            before.attribute(name).unwrap_or(&null),
+            after.attribute(name).unwrap_or(&null),
+        );
         let path = at.attribute(name);
         match (b.as_sequence(), a.as_sequence()) {
             (Some(bs), Some(r#as)) if bs.len() == r#as.len() => {
@@ -173,22 +202,37 @@ fn collect(ty: &dyn ResourceType, schema: &Schema, at: &Path, before: &Value, af
 
 /// Those of the changed paths that cannot be changed in place.
 pub(crate) fn replacing(schema: &Schema, changed: &[Path]) -> Vec<Path> {
-    changed.iter().filter(|path| replaces(schema, &path.0)).cloned().collect()
+    changed
+        .iter()
+        .filter(|path| replaces(schema, &path.0))
+        .cloned()
+        .collect()
 }
 
 fn replaces(schema: &Schema, steps: &[Step]) -> bool {
-    let Some(Step::Attribute(name)) = steps.first() else { return false };
+    let Some(Step::Attribute(name)) = steps.first() else {
+        return false;
+    };
     if let Some(attribute) = schema.attributes.get(name.as_ref()) {
         return attribute.replace;
     }
-    let Some(block) = schema.blocks.get(name.as_ref()) else { return false };
+    let Some(block) = schema.blocks.get(name.as_ref()) else {
+        return false;
+    };
     let rest = match &steps[1..] {
         [Step::Index(_), rest @ ..] => rest,
         rest => rest,
     };
     match rest {
         // Blocks were added or removed: replaced if nothing in them can be changed.
-        [] => !block.schema.attributes.is_empty() && block.schema.attributes.values().all(|a| a.replace || a.computed && !a.optional),
+        [] => {
+            !block.schema.attributes.is_empty()
+                && block
+                    .schema
+                    .attributes
+                    .values()
+                    .all(|a| a.replace || a.computed && !a.optional)
+        }
         rest => replaces(&block.schema, rest),
     }
 }
@@ -198,7 +242,9 @@ pub fn agrees(ty: &dyn ResourceType, planned: &Value, actual: &Value) -> Vec<Pat
     differences(ty, planned, actual)
         .into_iter()
         .filter(|path| {
-            let Some(planned) = path.get(planned) else { return false };
+            let Some(planned) = path.get(planned) else {
+                return false;
+            };
             let actual = path.get(actual).unwrap_or(&Value::NULL);
             !conforms(planned, actual)
         })

@@ -72,10 +72,18 @@ impl Request {
     /// The provider configuration and its arguments.
     pub fn provider(&self) -> (&ProviderAddress, &Value) {
         match self {
-            Self::Read { provider, arguments, .. }
-            | Self::Data { provider, arguments, .. }
-            | Self::Preview { provider, arguments, .. }
-            | Self::Import { provider, arguments, .. } => (provider, arguments),
+            Self::Read {
+                provider, arguments, ..
+            }
+            | Self::Data {
+                provider, arguments, ..
+            }
+            | Self::Preview {
+                provider, arguments, ..
+            }
+            | Self::Import {
+                provider, arguments, ..
+            } => (provider, arguments),
         }
     }
 }

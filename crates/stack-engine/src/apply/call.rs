@@ -74,7 +74,12 @@ impl Call<'_> {
             };
             match retry::wait(&self.cx, self.events, self.address, tries, failure.error).await {
                 Ok(()) => tries += 1,
-                Err(error) => return Err(Failure { error, object: failure.object }),
+                Err(error) => {
+                    return Err(Failure {
+                        error,
+                        object: failure.object,
+                    });
+                }
             }
         }
     }
@@ -101,9 +106,11 @@ impl Call<'_> {
                     ty.create(&cx, &client, &owner, &planned).await
                 }
                 Verb::Update { prior, planned } => ty.update(&cx, &client, &prior, &planned).await,
-                Verb::Delete { prior } => {
-                    ty.delete(&cx, &client, &prior).await.map(|()| Value::NULL).map_err(Failure::from)
-                }
+                Verb::Delete { prior } => ty
+                    .delete(&cx, &client, &prior)
+                    .await
+                    .map(|()| Value::NULL)
+                    .map_err(Failure::from),
             }
         });
         let deadline = tokio::time::sleep_until(self.cx.deadline() + Duration::from_secs(5));
@@ -133,7 +140,10 @@ impl Call<'_> {
     async fn report(&self, report: Report, partial: Option<&dyn Fn(Value) -> Record>) {
         match report {
             Report::Progress(text) => {
-                self.events.event(Event::Progress { address: self.address.clone(), text });
+                self.events.event(Event::Progress {
+                    address: self.address.clone(),
+                    text,
+                });
             }
             Report::Partial(object, reply) => {
                 let result = match partial {
@@ -166,7 +176,9 @@ impl Call<'_> {
     pub(crate) async fn read(&self, prior: &Value) -> Result<Option<Value>, ProviderError> {
         let mut tries = 0;
         loop {
-            let read = self.ty.read_many(&self.cx, &self.connection.client, std::slice::from_ref(prior));
+            let read = self
+                .ty
+                .read_many(&self.cx, &self.connection.client, std::slice::from_ref(prior));
             let answer = self.cx.bounded(read).await.map(|mut answers| answers.pop());
             let error = match answer {
                 Ok(Some(Ok(object))) => return Ok(object),

@@ -7,9 +7,9 @@ use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Valu
 use stack_plan::{Change, Evaluator, Mode, Operation, Plan, PlanInput};
 use stack_state::{Object, OperationId, Record, State};
 
+use crate::Interrupt;
 use crate::connections::Connections;
 use crate::event::Events;
-use crate::Interrupt;
 use crate::store::{Store, StoreError};
 
 /// One apply.
@@ -102,16 +102,33 @@ impl<'c> Context<'c> {
             records.push(Record::Move { from, to });
         }
         for (address, deposed, value) in &self.plan.refreshed {
-            let origin = self.plan.moves.iter().find(|(_, to)| to == address).map_or(address, |(from, _)| from);
-            let Some(object) = self.state().object(origin, deposed.as_ref()) else { continue };
+            let origin = self
+                .plan
+                .moves
+                .iter()
+                .find(|(_, to)| to == address)
+                .map_or(address, |(from, _)| from);
+            let Some(object) = self.state().object(origin, deposed.as_ref()) else {
+                continue;
+            };
             let (address, deposed) = (address.clone(), deposed.clone());
-            records.push(match value {
-                None => Record::Remove { address, deposed },
-                Some(attributes) => {
-                    let object = Object { attributes: attributes.clone(), ..object.clone() };
-                    Record::Write { address, deposed, object }
+            match value {
+                None => {
+                    records.push(Record::Remove { address, deposed });
+                    records.extend(crate::contained::forget(self.state(), object));
                 }
-            });
+                Some(attributes) => {
+                    let object = Object {
+                        attributes: attributes.clone(),
+                        ..object.clone()
+                    };
+                    records.push(Record::Write {
+                        address,
+                        deposed,
+                        object,
+                    });
+                }
+            }
         }
         if records.is_empty() {
             return Ok(());
@@ -144,7 +161,10 @@ impl<'c> Context<'c> {
         if self.state().providers.get(provider) == Some(arguments) {
             return None;
         }
-        Some(Record::Provider { address: provider.clone(), arguments: Some(arguments.clone()) })
+        Some(Record::Provider {
+            address: provider.clone(),
+            arguments: Some(arguments.clone()),
+        })
     }
 
     /// The arguments of a change's provider configuration: as configured where known, else as recorded.
@@ -165,7 +185,8 @@ impl<'c> Context<'c> {
         if evaluation.has_errors() {
             return Err(evaluation);
         }
-        let detail = format!("Arguments of {provider} are still not known although everything they refer to is done.");
+        let detail =
+            format!("Arguments of {provider} are still not known although everything they refer to is done.");
         Err(Diagnostic::error("STK0404", "Provider configuration not known", detail).into())
     }
 }

@@ -29,7 +29,9 @@ type Result<T> = std::result::Result<T, Ended>;
 
 /// Runs an operation.
 pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> Ended {
-    let Some(change) = context.change(operation) else { return Ended::Done };
+    let Some(change) = context.change(operation) else {
+        return Ended::Done;
+    };
     let doing = match operation.work {
         Work::Create { .. } => Doing::Creating,
         Work::Update => Doing::Updating,
@@ -40,10 +42,19 @@ pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> End
         Work::Gate => return Ended::Done,
     };
     let started = Instant::now();
-    let run = Run { context, operation, change };
+    let run = Run {
+        context,
+        operation,
+        change,
+    };
     let (address, deposed) = (change.address.clone(), change.deposed.clone());
     let id = change.before.as_ref().and_then(id_of);
-    context.events.event(Event::Started { address: address.clone(), deposed: deposed.clone(), doing, id });
+    context.events.event(Event::Started {
+        address: address.clone(),
+        deposed: deposed.clone(),
+        doing,
+        id,
+    });
     let result = match &operation.work {
         Work::Create { depose } => run.create(depose.as_ref()).await,
         Work::Update => run.update().await,
@@ -56,7 +67,13 @@ pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> End
     let elapsed = started.elapsed();
     match result {
         Ok(id) => {
-            context.events.event(Event::Finished { address, deposed, doing, id, elapsed });
+            context.events.event(Event::Finished {
+                address,
+                deposed,
+                doing,
+                id,
+                elapsed,
+            });
             Ended::Done
         }
         Err(ended) => {
@@ -64,7 +81,12 @@ pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> End
                 && let Some(first) = diagnostics.iter().next()
             {
                 let diagnostic = Box::new(first.clone());
-                context.events.event(Event::Failed { address, doing, elapsed, diagnostic });
+                context.events.event(Event::Failed {
+                    address,
+                    doing,
+                    elapsed,
+                    diagnostic,
+                });
             }
             ended
         }
@@ -73,7 +95,11 @@ pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> End
 
 fn id_of(value: &Value) -> Option<String> {
     let id = value.attribute("id")?;
-    if id.marks_deep().is_empty() { id.as_str().map(str::to_owned) } else { None }
+    if id.marks_deep().is_empty() {
+        id.as_str().map(str::to_owned)
+    } else {
+        None
+    }
 }
 
 /// A value as it can be stored: what is still unknown is null.
@@ -113,7 +139,11 @@ impl<'c> Run<'_, 'c> {
     }
 
     async fn append(&self, records: Vec<Record>) -> Result<()> {
-        self.context.store.append(records).await.map_err(|error| Ended::NotRecorded(not_recorded(&error)))
+        self.context
+            .store
+            .append(records)
+            .await
+            .map_err(|error| Ended::NotRecorded(not_recorded(&error)))
     }
 
     fn failure(&self, what: &str, error: ProviderError) -> Ended {
@@ -121,9 +151,13 @@ impl<'c> Run<'_, 'c> {
             return Ended::Abandoned;
         }
         let path = error.attribute.clone();
-        let mut diagnostic = Diagnostic::error("STK0410", format!("{what} failed"), crate::observe::chain(error));
+        let mut diagnostic =
+            Diagnostic::error("STK0410", format!("{what} failed"), crate::observe::chain(error));
         if let Some(resource) = self.context.input.configuration.resource(&self.change.address) {
-            let span = path.as_ref().and_then(|p| stack_config::span_of(&resource.body, p)).unwrap_or(resource.span);
+            let span = path
+                .as_ref()
+                .and_then(|p| stack_config::span_of(&resource.body, p))
+                .unwrap_or(resource.span);
             diagnostic = diagnostic.at(span);
         }
         diagnostic.path = path;
@@ -143,7 +177,9 @@ impl<'c> Run<'_, 'c> {
         let ty = ty.ok_or_else(|| self.internal(&format!("There is no resource type {name}.")))?;
         let arguments = context.provider_arguments(provider).map_err(Ended::Failed)?;
         let schema = context.input.catalog.provider(&provider.name);
-        let identity = schema.map_or(Value::NULL, |s| identity(s, &arguments)).unmark_deep();
+        let identity = schema
+            .map_or(Value::NULL, |s| identity(s, &arguments))
+            .unmark_deep();
         let connected = context.connections.get(provider, &arguments).await;
         let connection = connected.map_err(|e| self.failure("Connecting to the provider", e))?;
         let cx = context.connections.cx(ty.timeout());
@@ -156,10 +192,20 @@ impl<'c> Run<'_, 'c> {
             events: context.events,
             interrupt: context.interrupt,
         };
-        Ok(Connected { call, arguments, identity })
+        Ok(Connected {
+            call,
+            arguments,
+            identity,
+        })
     }
 
-    fn object(&self, connected: &Connected<'_>, attributes: &Value, status: Status, token: Option<Token>) -> Object {
+    fn object(
+        &self,
+        connected: &Connected<'_>,
+        attributes: &Value,
+        status: Status,
+        token: Option<Token>,
+    ) -> Object {
         Object {
             status,
             schema_version: connected.call.ty.schema().version,
@@ -200,8 +246,13 @@ impl<'c> Run<'_, 'c> {
             create_before_destroy: self.operation.create_before_destroy,
             delete: self.operation.delete,
         };
-        let provider = self.context.provider_record(&self.change.provider, &connected.arguments);
-        (operation, provider.into_iter().chain([Record::Begin(begin)]).collect())
+        let provider = self
+            .context
+            .provider_record(&self.change.provider, &connected.arguments);
+        (
+            operation,
+            provider.into_iter().chain([Record::Begin(begin)]).collect(),
+        )
     }
 
     fn owner(&self, token: &Token) -> Owner {
@@ -219,12 +270,18 @@ impl<'c> Run<'_, 'c> {
             prepare::planned(context, self.change, self.planned_type()?, None).map_err(Ended::Failed)?;
         let connected = self.connect().await?;
         let mut before: Vec<Record> = depose
-            .map(|key| Record::Depose { address: self.change.address.clone(), key: key.clone() })
+            .map(|key| Record::Depose {
+                address: self.change.address.clone(),
+                key: key.clone(),
+            })
             .into_iter()
             .collect();
         let token = Token::from(uuid::Uuid::new_v4().to_string());
         let owner = self.owner(&token);
-        let verb = Verb::Create { owner: owner.clone(), planned: planned.clone() };
+        let verb = Verb::Create {
+            owner: owner.clone(),
+            planned: planned.clone(),
+        };
         let made = |value, operation| Made {
             config: &config,
             planned: &planned,
@@ -233,7 +290,11 @@ impl<'c> Run<'_, 'c> {
             operation,
         };
         if connected.call.ty.ownership() == Ownership::Local {
-            let value = connected.call.run(verb, None).await.map_err(|f| self.failure("Creating", f.error))?;
+            let value = connected
+                .call
+                .run(verb, None)
+                .await
+                .map_err(|f| self.failure("Creating", f.error))?;
             before.extend(context.provider_record(&self.change.provider, &connected.arguments));
             return self.written(&connected, made(value, None), before).await;
         }
@@ -246,7 +307,10 @@ impl<'c> Run<'_, 'c> {
             reported.set(true);
             let value = with_marks(connected.call.ty.schema(), value, Some(&config));
             let object = self.object(&connected, &value, Status::Tainted, Some(token.clone()));
-            Record::Partial { operation: id, object }
+            Record::Partial {
+                operation: id,
+                object,
+            }
         };
         match connected.call.run(verb, Some(&partial)).await {
             Ok(value) => self.written(&connected, made(value, Some(id)), Vec::new()).await,
@@ -261,14 +325,27 @@ impl<'c> Run<'_, 'c> {
                     Some(value) => {
                         let value = with_marks(connected.call.ty.schema(), value, Some(&config));
                         let object = self.object(&connected, &value, Status::Tainted, Some(token.clone()));
-                        records.push(Record::End { operation: id, outcome: Outcome::Tainted(object) });
+                        records.push(Record::End {
+                            operation: id,
+                            outcome: Outcome::Tainted(object),
+                        });
                     }
                     None => {
                         // A half-made object that is not found any more was cleaned up by the provider.
-                        let outcome = if reported.get() { Outcome::Removed } else { Outcome::Failed };
-                        records.push(Record::End { operation: id, outcome });
+                        let outcome = if reported.get() {
+                            Outcome::Removed
+                        } else {
+                            Outcome::Failed
+                        };
+                        records.push(Record::End {
+                            operation: id,
+                            outcome,
+                        });
                         let address = self.change.address.clone();
-                        records.extend(depose.map(|key| Record::Restore { address, key: key.clone() }));
+                        records.extend(depose.map(|key| Record::Restore {
+                            address,
+                            key: key.clone(),
+                        }));
                     }
                 }
                 self.append(records).await?;
@@ -280,7 +357,10 @@ impl<'c> Run<'_, 'c> {
     /// What a failed create has left behind after all, in a time of its own.
     async fn left_behind(&self, connected: &Connected<'_>, owner: &Owner, planned: &Value) -> Option<Value> {
         let cx = self.context.connections.cx(Duration::from_secs(30));
-        let found = connected.call.ty.find(&cx, &connected.call.connection.client, owner, planned);
+        let found = connected
+            .call
+            .ty
+            .find(&cx, &connected.call.connection.client, owner, planned);
         cx.bounded(found).await.and_then(|found| found).ok().flatten()
     }
 
@@ -305,15 +385,30 @@ impl<'c> Run<'_, 'c> {
     async fn update(&self) -> Result<Option<String>> {
         let context = self.context;
         let ty = self.planned_type()?;
-        let Some(prior) = &self.change.before else { return Err(self.internal("An update has no prior object.")) };
-        let (config, planned) = prepare::planned(context, self.change, ty, Some(prior)).map_err(Ended::Failed)?;
+        let Some(prior) = &self.change.before else {
+            return Err(self.internal("An update has no prior object."));
+        };
+        let (config, planned) =
+            prepare::planned(context, self.change, ty, Some(prior)).map_err(Ended::Failed)?;
         let connected = self.connect().await?;
         let token = context.object(self.change).and_then(|o| o.token.clone());
-        let verb = Verb::Update { prior: prior.clone(), planned: planned.clone() };
-        let made =
-            |value, operation| Made { config: &config, planned: &planned, value, token: token.clone(), operation };
+        let verb = Verb::Update {
+            prior: prior.clone(),
+            planned: planned.clone(),
+        };
+        let made = |value, operation| Made {
+            config: &config,
+            planned: &planned,
+            value,
+            token: token.clone(),
+            operation,
+        };
         if connected.call.ty.ownership() == Ownership::Local {
-            let value = connected.call.run(verb, None).await.map_err(|f| self.failure("Updating", f.error))?;
+            let value = connected
+                .call
+                .run(verb, None)
+                .await
+                .map_err(|f| self.failure("Updating", f.error))?;
             return self.written(&connected, made(value, None), Vec::new()).await;
         }
         let of_call = Token::from(uuid::Uuid::new_v4().to_string());
@@ -327,7 +422,11 @@ impl<'c> Run<'_, 'c> {
                     let value = with_marks(connected.call.ty.schema(), *value, Some(&config));
                     Outcome::Written(self.object(&connected, &value, Status::Ready, token.clone()))
                 });
-                self.append(vec![Record::End { operation: id, outcome }]).await?;
+                self.append(vec![Record::End {
+                    operation: id,
+                    outcome,
+                }])
+                .await?;
                 Err(self.failure("Updating", error))
             }
         }
@@ -343,11 +442,20 @@ impl<'c> Run<'_, 'c> {
         let value = with_marks(connected.call.ty.schema(), made.value, Some(made.config));
         let object = self.object(connected, &value, Status::Ready, made.token);
         records.push(match made.operation {
-            Some(operation) => Record::End { operation, outcome: Outcome::Written(object) },
-            None => Record::Write { address: self.change.address.clone(), deposed: None, object },
+            Some(operation) => Record::End {
+                operation,
+                outcome: Outcome::Written(object),
+            },
+            None => Record::Write {
+                address: self.change.address.clone(),
+                deposed: None,
+                object,
+            },
         });
         self.append(records).await?;
-        self.context.evaluator.set_object(&self.change.address, value.clone());
+        self.context
+            .evaluator
+            .set_object(&self.change.address, value.clone());
         let broken = agrees(self.planned_type()?, made.planned, &value);
         if !broken.is_empty() {
             let names: Vec<String> = broken.iter().map(ToString::to_string).collect();
@@ -356,7 +464,9 @@ impl<'c> Run<'_, 'c> {
                 names.join(", ")
             );
             let diagnostic = Diagnostic::error("STK0411", "Provider produced an inconsistent result", detail);
-            return Err(Ended::Failed(diagnostic.address(self.change.address.clone()).into()));
+            return Err(Ended::Failed(
+                diagnostic.address(self.change.address.clone()).into(),
+            ));
         }
         self.postconditions(&value)?;
         Ok(id_of(&value))
@@ -364,25 +474,43 @@ impl<'c> Run<'_, 'c> {
 
     fn postconditions(&self, value: &Value) -> Result<()> {
         let context = self.context;
-        let Some(resource) = context.input.configuration.resource(&self.change.address) else { return Ok(()) };
+        let Some(resource) = context.input.configuration.resource(&self.change.address) else {
+            return Ok(());
+        };
         let rules = &resource.lifecycle.postconditions;
         if rules.is_empty() {
             return Ok(());
         }
         let scope = prepare::scope(context, self.change, Some(value.clone()));
-        let failures = context.evaluator.failures(rules, &scope, "STK0323", "Resource postcondition failed");
-        if failures.is_empty() { Ok(()) } else { Err(Ended::Failed(failures)) }
+        let failures = context
+            .evaluator
+            .failures(rules, &scope, "STK0323", "Resource postcondition failed");
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(Ended::Failed(failures))
+        }
     }
 
     async fn delete(&self, deposed: Option<&DeposedKey>) -> Result<Option<String>> {
-        let Some(prior) = &self.change.before else { return Err(self.internal("A delete has no prior object.")) };
+        let Some(prior) = &self.change.before else {
+            return Err(self.internal("A delete has no prior object."));
+        };
         let connected = self.connect().await?;
         let verb = Verb::Delete { prior: prior.clone() };
         let id = id_of(prior);
         if connected.call.ty.ownership() == Ownership::Local {
-            connected.call.run(verb, None).await.map_err(|f| self.failure("Deleting", f.error))?;
+            connected
+                .call
+                .run(verb, None)
+                .await
+                .map_err(|f| self.failure("Deleting", f.error))?;
             let address = self.change.address.clone();
-            self.append(vec![Record::Remove { address, deposed: deposed.cloned() }]).await?;
+            let end = Record::Remove {
+                address,
+                deposed: deposed.cloned(),
+            };
+            self.append(self.with_content(end)).await?;
             return Ok(id);
         }
         let token = Token::from(uuid::Uuid::new_v4().to_string());
@@ -390,30 +518,74 @@ impl<'c> Run<'_, 'c> {
         self.append(records).await?;
         match connected.call.run(verb, None).await {
             Ok(_) => {
-                self.append(vec![Record::End { operation, outcome: Outcome::Removed }]).await?;
+                let end = Record::End {
+                    operation,
+                    outcome: Outcome::Removed,
+                };
+                self.append(self.with_content(end)).await?;
                 Ok(id)
             }
             Err(failure) if failure.error.kind == ErrorKind::Cancelled => Err(Ended::Abandoned),
             Err(failure) => {
-                self.append(vec![Record::End { operation, outcome: Outcome::Failed }]).await?;
+                self.append(vec![Record::End {
+                    operation,
+                    outcome: Outcome::Failed,
+                }])
+                .await?;
                 Err(self.failure("Deleting", failure.error))
             }
         }
     }
 
+    /// The end of an object, together with the end of everything inside it.
+    fn with_content(&self, end: Record) -> Vec<Record> {
+        let Some(object) = self.context.object(self.change) else {
+            return vec![end];
+        };
+        let inside = self
+            .context
+            .store
+            .with_state(|state| crate::contained::forget(state, object));
+        [end].into_iter().chain(inside).collect()
+    }
+
     async fn forget(&self, deposed: Option<&DeposedKey>) -> Result<Option<String>> {
         let address = self.change.address.clone();
-        self.append(vec![Record::Forget { address, deposed: deposed.cloned() }]).await?;
+        // Objects that end with their container are forgotten in the moment the container's end is recorded.
+        if self
+            .context
+            .store
+            .with_state(|state| state.object(&address, deposed).is_none())
+        {
+            return Ok(self.change.before.as_ref().and_then(id_of));
+        }
+        self.append(vec![Record::Forget {
+            address,
+            deposed: deposed.cloned(),
+        }])
+        .await?;
         Ok(self.change.before.as_ref().and_then(id_of))
     }
 
     async fn adopt(&self) -> Result<Option<String>> {
-        let Some(value) = &self.change.before else { return Err(self.internal("An import has no object.")) };
+        let Some(value) = &self.change.before else {
+            return Err(self.internal("An import has no object."));
+        };
         let connected = self.connect().await?;
-        let config = prepare::config(self.context, self.change, connected.call.ty.schema()).map_err(Ended::Failed)?;
-        let provider = self.context.provider_record(&self.change.provider, &connected.arguments);
-        let made = Made { config: &config, planned: value, value: value.clone(), token: None, operation: None };
-        self.written(&connected, made, provider.into_iter().collect()).await
+        let config =
+            prepare::config(self.context, self.change, connected.call.ty.schema()).map_err(Ended::Failed)?;
+        let provider = self
+            .context
+            .provider_record(&self.change.provider, &connected.arguments);
+        let made = Made {
+            config: &config,
+            planned: value,
+            value: value.clone(),
+            token: None,
+            operation: None,
+        };
+        self.written(&connected, made, provider.into_iter().collect())
+            .await
     }
 
     async fn read(&self) -> Result<Option<String>> {
@@ -422,7 +594,11 @@ impl<'c> Run<'_, 'c> {
         let Some(data) = context.connections.providers.data_type(&address.ty) else {
             return Err(self.internal(&format!("There is no data source {}.", address.ty)));
         };
-        let of_check = context.input.configuration.resource(address).is_some_and(|r| r.check.is_some());
+        let of_check = context
+            .input
+            .configuration
+            .resource(address)
+            .is_some_and(|r| r.check.is_some());
         let config = prepare::config(context, self.change, data.schema()).map_err(Ended::Failed)?;
         let arguments = context.provider_arguments(provider).map_err(Ended::Failed)?;
         let cx = context.connections.cx(data.timeout());

@@ -23,7 +23,10 @@ pub(super) async fn finish(context: &Context<'_>, applied: &mut Applied) {
     let pending = state.pending.values().map(|p| p.begin.provider.clone());
     let used: BTreeSet<ProviderAddress> = used.into_iter().chain(pending).collect();
     for address in state.providers.keys().filter(|a| !used.contains(a)) {
-        records.push(Record::Provider { address: address.clone(), arguments: None });
+        records.push(Record::Provider {
+            address: address.clone(),
+            arguments: None,
+        });
     }
     if destroy {
         for address in state.instances.keys() {
@@ -35,11 +38,18 @@ pub(super) async fn finish(context: &Context<'_>, applied: &mut Applied) {
             applied.kept.push((address.clone(), why.to_owned()));
         }
         for change in &context.plan.changes {
-            if change.action == stack_plan::Action::Forget && change.reason != Some(stack_plan::Reason::ContainerEnds) {
-                applied.kept.push((change.address.clone(), "the configuration keeps it".to_owned()));
+            if change.action == stack_plan::Action::Forget
+                && change.reason != Some(stack_plan::Reason::ContainerEnds)
+            {
+                applied
+                    .kept
+                    .push((change.address.clone(), "the configuration keeps it".to_owned()));
             }
         }
-        records.extend(state.checks.keys().map(|name| Record::Check { name: name.clone(), status: None }));
+        records.extend(state.checks.keys().map(|name| Record::Check {
+            name: name.clone(),
+            status: None,
+        }));
     }
     if !records.is_empty() {
         match context.store.append(records).await {
@@ -56,7 +66,10 @@ fn outputs(context: &Context<'_>, applied: &mut Applied, records: &mut Vec<Recor
             None => None,
             Some(_) => {
                 let root = stack_core::ModulePath::root();
-                match context.evaluator.output(&root, &std::sync::Arc::from(name.as_str())) {
+                match context
+                    .evaluator
+                    .output(&root, &std::sync::Arc::from(name.as_str()))
+                {
                     Ok(value) if value.is_wholly_known() && !value.is_null() => Some(value),
                     Ok(value) if value.is_null() => None,
                     // What it refers to failed or was not started: the output stays as it was.
@@ -65,7 +78,10 @@ fn outputs(context: &Context<'_>, applied: &mut Applied, records: &mut Vec<Recor
             }
         };
         if value != change.before {
-            records.push(Record::Output { name: name.clone(), value });
+            records.push(Record::Output {
+                name: name.clone(),
+                value,
+            });
         }
     }
     let broken = applied.diagnostics.has_errors() || applied.interrupted;
@@ -80,9 +96,15 @@ fn checks(context: &Context<'_>, applied: &mut Applied, records: &mut Vec<Record
     let results = stack_plan::evaluate_checks(&context.evaluator, &|address| failed.get(address).cloned());
     context.evaluator.take_diagnostics();
     for CheckResult { address, status } in &results {
-        context.events.event(Event::Check { address: address.clone(), status: status.clone() });
+        context.events.event(Event::Check {
+            address: address.clone(),
+            status: status.clone(),
+        });
         if context.state().checks.get(address) != Some(status) {
-            records.push(Record::Check { name: address.clone(), status: Some(status.clone()) });
+            records.push(Record::Check {
+                name: address.clone(),
+                status: Some(status.clone()),
+            });
         }
         let messages = match status {
             CheckStatus::Failed(messages) | CheckStatus::Error(messages) => messages,

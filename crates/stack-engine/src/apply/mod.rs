@@ -13,9 +13,9 @@ pub(crate) use call::{Call, Verb as RemoteVerb};
 use stack_core::{Diagnostics, ResourceAddress, Value};
 use stack_plan::{CheckResult, Plan, PlanInput};
 
+use crate::Interrupt;
 use crate::connections::Connections;
 use crate::event::Events;
-use crate::Interrupt;
 use crate::store::Store;
 
 /// How to apply.

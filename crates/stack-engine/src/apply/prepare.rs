@@ -2,18 +2,28 @@
 
 use stack_config::decode_body;
 use stack_core::{Diagnostic, Diagnostics, InstanceKey, Path, Schema, Value};
-use stack_plan::{Change, InstanceScope, Repetition, ResourceType, conforms, ignore, propose, recompute, with_defaults, with_marks};
+use stack_plan::{
+    Change, InstanceScope, Repetition, ResourceType, conforms, ignore, propose, recompute, with_defaults,
+    with_marks,
+};
 
 use super::context::Context;
 
 /// The scope of a resource block in one instance.
-pub(super) fn scope<'e, 'c>(context: &'e Context<'c>, change: &Change, self_object: Option<Value>) -> InstanceScope<'e, 'c> {
+pub(super) fn scope<'e, 'c>(
+    context: &'e Context<'c>,
+    change: &Change,
+    self_object: Option<Value>,
+) -> InstanceScope<'e, 'c> {
     let key = stack_config::configuration::ResourceKey::of(&change.address);
     let repetition = context
         .evaluator
         .expansion(&change.address.module, &key)
         .and_then(|e| e.repetition(&change.address.key))
-        .unwrap_or_else(|| Repetition { key: InstanceKey::None, value: None });
+        .unwrap_or_else(|| Repetition {
+            key: InstanceKey::None,
+            value: None,
+        });
     InstanceScope {
         evaluator: &context.evaluator,
         module: change.address.module.clone(),
@@ -22,11 +32,20 @@ pub(super) fn scope<'e, 'c>(context: &'e Context<'c>, change: &Change, self_obje
     }
 }
 
-fn block<'c>(context: &Context<'c>, change: &Change) -> Result<&'c stack_config::configuration::Resource, Diagnostics> {
-    context.input.configuration.resource(&change.address).ok_or_else(|| {
-        let detail = "The plan makes an object that is not configured.";
-        Diagnostic::error("STK0405", "Plan and configuration disagree", detail).address(change.address.clone()).into()
-    })
+fn block<'c>(
+    context: &Context<'c>,
+    change: &Change,
+) -> Result<&'c stack_config::configuration::Resource, Diagnostics> {
+    context
+        .input
+        .configuration
+        .resource(&change.address)
+        .ok_or_else(|| {
+            let detail = "The plan makes an object that is not configured.";
+            Diagnostic::error("STK0405", "Plan and configuration disagree", detail)
+                .address(change.address.clone())
+                .into()
+        })
 }
 
 /// The arguments of a block, with preconditions checked, defaults filled in, and nothing unknown.
@@ -34,7 +53,9 @@ pub(super) fn config(context: &Context<'_>, change: &Change, schema: &Schema) ->
     let resource = block(context, change)?;
     let scope = scope(context, change, None);
     let rules = &resource.lifecycle.preconditions;
-    let failures = context.evaluator.failures(rules, &scope, "STK0317", "Resource precondition failed");
+    let failures = context
+        .evaluator
+        .failures(rules, &scope, "STK0317", "Resource precondition failed");
     if !failures.is_empty() {
         return Err(failures);
     }
@@ -64,14 +85,21 @@ pub(super) fn planned(
     let schema = ty.schema();
     let mut config = config(context, change, schema)?;
     if let Some(prior) = prior {
-        config = ignore(config, prior, schema, &block(context, change)?.lifecycle.ignore_changes);
+        config = ignore(
+            config,
+            prior,
+            schema,
+            &block(context, change)?.lifecycle.ignore_changes,
+        );
     }
     let mut value = propose(schema, prior, &config);
     if prior.is_some() {
         value = recompute(schema, &config, value);
     }
     let value = with_marks(schema, ty.refine(prior, value).planned, Some(&config));
-    let Some(promised) = &change.after else { return Ok((config, value)) };
+    let Some(promised) = &change.after else {
+        return Ok((config, value));
+    };
     let broken: Vec<Path> = schema
         .attributes
         .iter()
@@ -93,8 +121,10 @@ pub(super) fn planned(
         names.join(", "),
         if names.len() == 1 { "s" } else { "" }
     );
-    Err(Diagnostic::error("STK0407", "Arguments disagree with the plan", detail)
-        .at(block(context, change)?.span)
-        .address(change.address.clone())
-        .into())
+    Err(
+        Diagnostic::error("STK0407", "Arguments disagree with the plan", detail)
+            .at(block(context, change)?.span)
+            .address(change.address.clone())
+            .into(),
+    )
 }

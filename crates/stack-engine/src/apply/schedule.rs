@@ -24,7 +24,9 @@ enum Status {
 
 /// How long an operation should take, by its type.
 fn typical(context: &Context<'_>, operation: &Operation) -> Duration {
-    let Some(change) = context.change(operation) else { return Duration::ZERO };
+    let Some(change) = context.change(operation) else {
+        return Duration::ZERO;
+    };
     let full = context
         .connections
         .providers
@@ -60,7 +62,10 @@ pub(super) async fn run(context: &Context<'_>, options: &ApplyOptions, applied: 
     let paths = remaining(context);
     let estimate = paths.iter().max().copied().unwrap_or_default();
     let real = operations.iter().filter(|o| o.work != Work::Gate).count();
-    context.events.event(Event::ApplyStarted { operations: real, estimate });
+    context.events.event(Event::ApplyStarted {
+        operations: real,
+        estimate,
+    });
     let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); operations.len()];
     let mut missing: Vec<usize> = operations.iter().map(|o| o.after.len()).collect();
     for (number, operation) in operations.iter().enumerate() {
@@ -69,17 +74,29 @@ pub(super) async fn run(context: &Context<'_>, options: &ApplyOptions, applied: 
         }
     }
     let mut status = vec![Status::Waiting; operations.len()];
-    let mut ready: BTreeSet<(Reverse<Duration>, usize)> =
-        (0..operations.len()).filter(|n| missing[*n] == 0).map(|n| (Reverse(paths[n]), n)).collect();
+    let mut ready: BTreeSet<(Reverse<Duration>, usize)> = (0..operations.len())
+        .filter(|n| missing[*n] == 0)
+        .map(|n| (Reverse(paths[n]), n))
+        .collect();
     let mut running = FuturesUnordered::new();
     let mut stopped = false;
     loop {
         while running.len() < options.parallelism.max(1) && !stopped && !context.interrupt.is_stopping() {
-            let Some((_, number)) = ready.pop_first() else { break };
+            let Some((_, number)) = ready.pop_first() else {
+                break;
+            };
             status[number] = Status::Running;
-            running.push(async move { (number, Instant::now(), run_one(context, &operations[number]).await) });
+            running.push(async move {
+                (
+                    number,
+                    Instant::now(),
+                    run_one(context, &operations[number]).await,
+                )
+            });
         }
-        let Some((number, _, ended)) = running.next().await else { break };
+        let Some((number, _, ended)) = running.next().await else {
+            break;
+        };
         match ended {
             Ended::Done => {
                 status[number] = Status::Done;
@@ -145,8 +162,13 @@ fn skip(context: &Context<'_>, status: &mut [Status], applied: &mut Applied) {
             applied.interrupted = true;
         }
         if let Some(change) = context.change(operation) {
-            let because = cause.and_then(|c| context.change(&context.plan.operations[c])).map(|c| c.address.clone());
-            context.events.event(Event::Skipped { address: change.address.clone(), because });
+            let because = cause
+                .and_then(|c| context.change(&context.plan.operations[c]))
+                .map(|c| c.address.clone());
+            context.events.event(Event::Skipped {
+                address: change.address.clone(),
+                because,
+            });
         }
     }
 }

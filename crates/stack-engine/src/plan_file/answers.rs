@@ -105,13 +105,33 @@ impl RequestWire {
         Ok(match self.kind.as_str() {
             "read" => {
                 let deposed = self.deposed.as_deref().map(DeposedKey::from);
-                Request::Read { address, deposed, provider, arguments, prior: prior.ok_or_else(lacks)? }
+                Request::Read {
+                    address,
+                    deposed,
+                    provider,
+                    arguments,
+                    prior: prior.ok_or_else(lacks)?,
+                }
             }
-            "data" => Request::Data { address, provider, arguments, config: config.ok_or_else(lacks)? },
-            "preview" => {
-                Request::Preview { address, provider, arguments, prior, proposed: config.ok_or_else(lacks)? }
-            }
-            "import" => Request::Import { address, provider, arguments, id: self.id.clone().ok_or_else(lacks)? },
+            "data" => Request::Data {
+                address,
+                provider,
+                arguments,
+                config: config.ok_or_else(lacks)?,
+            },
+            "preview" => Request::Preview {
+                address,
+                provider,
+                arguments,
+                prior,
+                proposed: config.ok_or_else(lacks)?,
+            },
+            "import" => Request::Import {
+                address,
+                provider,
+                arguments,
+                id: self.id.clone().ok_or_else(lacks)?,
+            },
             _ => return Err(damaged("it has a request of an unknown kind")),
         })
     }
@@ -122,9 +142,17 @@ impl AnswerWire {
         let value = |v: &Option<stack_core::Value>| v.as_ref().map(|v| ValueWire::of(v, seal)).transpose();
         Ok(match answer {
             Answer::Object(object) => Self::Object(value(object)?),
-            Answer::Preview { planned, warnings, rendered, not_checked } => Self::Preview {
+            Answer::Preview {
+                planned,
+                warnings,
+                rendered,
+                not_checked,
+            } => Self::Preview {
                 planned: value(planned)?,
-                warnings: warnings.iter().map(|(p, text)| (path_wire(p), text.clone())).collect(),
+                warnings: warnings
+                    .iter()
+                    .map(|(p, text)| (path_wire(p), text.clone()))
+                    .collect(),
                 rendered: rendered.clone(),
                 not_checked: not_checked.clone(),
             },
@@ -136,7 +164,12 @@ impl AnswerWire {
         let value = |v: &Option<ValueWire>| v.as_ref().map(|v| v.value(seal)).transpose();
         Ok(match self {
             Self::Object(object) => Answer::Object(value(object)?),
-            Self::Preview { planned, warnings, rendered, not_checked } => Answer::Preview {
+            Self::Preview {
+                planned,
+                warnings,
+                rendered,
+                not_checked,
+            } => Answer::Preview {
                 planned: value(planned)?,
                 warnings: warnings.iter().map(|(p, text)| (path(p), text.clone())).collect(),
                 rendered: rendered.clone(),

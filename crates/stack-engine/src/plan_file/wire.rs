@@ -44,17 +44,30 @@ pub(super) struct ValueWire {
 impl ValueWire {
     pub(super) fn of(value: &Value, seal: &dyn Seal) -> Result<Self, PlanFileError> {
         let encoded = codec::write(value, seal, "plan")?;
-        Ok(Self { ty: encoded.ty, json: encoded.json })
+        Ok(Self {
+            ty: encoded.ty,
+            json: encoded.json,
+        })
     }
 
     pub(super) fn value(&self, seal: &dyn Seal) -> Result<Value, PlanFileError> {
-        let encoded = codec::Encoded { ty: self.ty.clone(), json: self.json.clone() };
-        Ok(codec::read(&encoded.json, &codec::type_from_json(&encoded.ty)?, seal, "plan")?)
+        let encoded = codec::Encoded {
+            ty: self.ty.clone(),
+            json: self.json.clone(),
+        };
+        Ok(codec::read(
+            &encoded.json,
+            &codec::type_from_json(&encoded.ty)?,
+            seal,
+            "plan",
+        )?)
     }
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"))
+    bytes
+        .iter()
+        .fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }
 
 pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -69,7 +82,9 @@ pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 pub(super) fn damaged(reason: impl std::fmt::Display) -> PlanFileError {
-    PlanFileError::NotAPlan { reason: reason.to_string() }
+    PlanFileError::NotAPlan {
+        reason: reason.to_string(),
+    }
 }
 
 fn mode_word(mode: Mode) -> &'static str {
@@ -81,8 +96,9 @@ fn mode_word(mode: Mode) -> &'static str {
 }
 
 pub(super) fn encode(plan: &PlanFile, seal: &dyn Seal) -> Result<String, PlanFileError> {
-    let state = stack_state::snapshot::encode(&plan.state, seal)
-        .map_err(|e| PlanFileError::State { reason: e.to_string() })?;
+    let state = stack_state::snapshot::encode(&plan.state, seal).map_err(|e| PlanFileError::State {
+        reason: e.to_string(),
+    })?;
     let mut variables = BTreeMap::new();
     for (name, value) in &plan.variables {
         variables.insert(name.to_string(), ValueWire::of(value, seal)?);
@@ -99,14 +115,21 @@ pub(super) fn encode(plan: &PlanFile, seal: &dyn Seal) -> Result<String, PlanFil
             .sources
             .files
             .iter()
-            .map(|(path, read)| (path.clone(), read.as_ref().map(|b| STANDARD.encode(b)).map_err(Clone::clone)))
+            .map(|(path, read)| {
+                (
+                    path.clone(),
+                    read.as_ref().map(|b| STANDARD.encode(b)).map_err(Clone::clone),
+                )
+            })
             .collect(),
         folders: plan
             .sources
             .folders
             .iter()
             .map(|(path, list)| {
-                let list = list.as_ref().map(|l| l.iter().map(|e| (e.name.clone(), e.folder)).collect());
+                let list = list
+                    .as_ref()
+                    .map(|l| l.iter().map(|e| (e.name.clone(), e.folder)).collect());
                 (path.clone(), list.map_err(Clone::clone))
             })
             .collect(),
@@ -129,19 +152,31 @@ pub(super) fn encode(plan: &PlanFile, seal: &dyn Seal) -> Result<String, PlanFil
 pub(super) fn decode(bytes: &[u8], own_version: &str, seal: &dyn Seal) -> Result<PlanFile, PlanFileError> {
     let body: Body = serde_json::from_slice(bytes).map_err(damaged)?;
     if body.tool_version != own_version {
-        return Err(PlanFileError::OtherVersion { made_by: body.tool_version, own: own_version.to_owned() });
+        return Err(PlanFileError::OtherVersion {
+            made_by: body.tool_version,
+            own: own_version.to_owned(),
+        });
     }
     let mode = [Mode::Normal, Mode::Destroy, Mode::RefreshOnly]
         .into_iter()
         .find(|m| mode_word(*m) == body.mode)
         .ok_or_else(|| damaged("its mode is unknown"))?;
-    let targets = |texts: &[String]| texts.iter().map(|t| t.parse().map_err(damaged)).collect::<Result<Vec<_>, _>>();
+    let targets = |texts: &[String]| {
+        texts
+            .iter()
+            .map(|t| t.parse().map_err(damaged))
+            .collect::<Result<Vec<_>, _>>()
+    };
     let options = Options {
         mode,
         refresh: body.refresh,
         targets: targets(&body.targets)?,
         excludes: targets(&body.excludes)?,
-        replace: body.replace.iter().map(|t| t.parse().map_err(damaged)).collect::<Result<_, _>>()?,
+        replace: body
+            .replace
+            .iter()
+            .map(|t| t.parse().map_err(damaged))
+            .collect::<Result<_, _>>()?,
     };
     let mut files = BTreeMap::new();
     for (path, read) in body.files {
@@ -155,13 +190,22 @@ pub(super) fn decode(bytes: &[u8], own_version: &str, seal: &dyn Seal) -> Result
         .folders
         .into_iter()
         .map(|(path, list)| {
-            (path, list.map(|l| l.into_iter().map(|(name, folder)| Entry { name, folder }).collect()))
+            (
+                path,
+                list.map(|l| {
+                    l.into_iter()
+                        .map(|(name, folder)| Entry { name, folder })
+                        .collect()
+                }),
+            )
         })
         .collect();
     let state = STANDARD.decode(&body.state).map_err(damaged)?;
     let state = stack_state::snapshot::Snapshot::parse(&state)
         .and_then(|s| s.open(seal))
-        .map_err(|e| PlanFileError::State { reason: e.to_string() })?;
+        .map_err(|e| PlanFileError::State {
+            reason: e.to_string(),
+        })?;
     let mut variables = BTreeMap::new();
     for (name, value) in &body.variables {
         variables.insert(Arc::from(name.as_str()), value.value(seal)?);
@@ -174,7 +218,12 @@ pub(super) fn decode(bytes: &[u8], own_version: &str, seal: &dyn Seal) -> Result
     Ok(PlanFile {
         tool_version: body.tool_version,
         folder: body.folder,
-        sources: SavedSources { files, folders, current_folder, home_folder },
+        sources: SavedSources {
+            files,
+            folders,
+            current_folder,
+            home_folder,
+        },
         variables,
         environment: body.environment,
         timestamp: body.timestamp,

@@ -20,7 +20,7 @@ struct ServerRecord {
 
 /// What exists.
 #[derive(Default)]
-pub struct Cloud {
+pub(crate) struct Cloud {
     servers: Mutex<BTreeMap<String, ServerRecord>>,
     made: AtomicUsize,
     lost: AtomicUsize,
@@ -32,16 +32,19 @@ static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 impl Cloud {
     /// A new empty cloud and its number.
-    pub fn open() -> (i64, Arc<Self>) {
+    pub(crate) fn open() -> (i64, Arc<Self>) {
         let number = i64::try_from(NEXT.fetch_add(1, Ordering::SeqCst)).unwrap();
         let cloud = Arc::new(Self::default());
         CLOUDS.lock().unwrap().insert(number, cloud.clone());
         (number, cloud)
     }
 
-    pub fn create_server(&self, lineage: &str, token: &str, name: &str, size: i64) -> String {
+    pub(crate) fn create_server(&self, lineage: &str, token: &str, name: &str, size: i64) -> String {
         let mut servers = self.servers.lock().unwrap();
-        if let Some((id, _)) = servers.iter().find(|(_, s)| s.token == token && s.lineage == lineage) {
+        if let Some((id, _)) = servers
+            .iter()
+            .find(|(_, s)| s.token == token && s.lineage == lineage)
+        {
             return id.clone();
         }
         let id = format!("srv-{}", self.made.fetch_add(1, Ordering::SeqCst));
@@ -57,7 +60,7 @@ impl Cloud {
     }
 
     /// The next calls have their effect, and their answer is lost.
-    pub fn lose_answers(&self, count: usize) {
+    pub(crate) fn lose_answers(&self, count: usize) {
         self.lost.store(count, Ordering::SeqCst);
     }
 
@@ -69,34 +72,44 @@ impl Cloud {
         }
     }
 
-    pub fn remove_server(&self, name: &str) {
+    pub(crate) fn remove_server(&self, name: &str) {
         self.servers.lock().unwrap().retain(|_, s| s.name != name);
     }
 
     /// Every object, as text.
-    pub fn everything(&self) -> Vec<String> {
+    pub(crate) fn everything(&self) -> Vec<String> {
         let servers = self.servers.lock().unwrap();
-        servers.iter().flat_map(|(id, s)| [id.clone()].into_iter().chain(s.files.keys().map(move |f| format!("{id}{f}")))).collect()
+        servers
+            .iter()
+            .flat_map(|(id, s)| {
+                [id.clone()]
+                    .into_iter()
+                    .chain(s.files.keys().map(move |f| format!("{id}{f}")))
+            })
+            .collect()
     }
 
     /// Tokens that made more than one object.
-    pub fn doubles(&self) -> Vec<String> {
+    pub(crate) fn doubles(&self) -> Vec<String> {
         let servers = self.servers.lock().unwrap();
         let mut seen = BTreeMap::new();
         for server in servers.values() {
             *seen.entry(server.token.clone()).or_insert(0) += 1;
         }
-        seen.into_iter().filter(|(_, n)| *n > 1).map(|(token, _)| token).collect()
+        seen.into_iter()
+            .filter(|(_, n)| *n > 1)
+            .map(|(token, _)| token)
+            .collect()
     }
 }
 
 #[derive(Schema)]
-pub struct FakeConfig {
+pub(crate) struct FakeConfig {
     /// Which cloud.
     cloud: Option<i64>,
 }
 
-pub struct Fake;
+pub(crate) struct Fake;
 
 #[async_trait]
 impl Provider for Fake {
@@ -116,7 +129,7 @@ impl Provider for Fake {
 }
 
 #[derive(Clone, Schema)]
-pub struct ServerModel {
+pub(crate) struct ServerModel {
     #[schema(replace)]
     name: String,
     size: i64,
@@ -124,7 +137,7 @@ pub struct ServerModel {
     id: Option<String>,
 }
 
-pub struct Server;
+pub(crate) struct Server;
 
 fn id_of(model: &ServerModel) -> String {
     model.id.clone().unwrap_or_default()
@@ -137,10 +150,18 @@ impl Resource for Server {
     type Model = ServerModel;
     type Client = Arc<Cloud>;
 
-    async fn read(_: &Cx, cloud: &Arc<Cloud>, prior: &ServerModel) -> Result<Option<ServerModel>, ProviderError> {
+    async fn read(
+        _: &Cx,
+        cloud: &Arc<Cloud>,
+        prior: &ServerModel,
+    ) -> Result<Option<ServerModel>, ProviderError> {
         let servers = cloud.servers.lock().unwrap();
         let id = id_of(prior);
-        Ok(servers.get(&id).map(|s| ServerModel { name: s.name.clone(), size: s.size, id: Some(id) }))
+        Ok(servers.get(&id).map(|s| ServerModel {
+            name: s.name.clone(),
+            size: s.size,
+            id: Some(id),
+        }))
     }
 
     async fn create(
@@ -151,7 +172,10 @@ impl Resource for Server {
     ) -> Result<ServerModel, Failure<ServerModel>> {
         let id = cloud.create_server(&owner.lineage, &owner.token, &planned.name, planned.size);
         cloud.answer()?;
-        let model = ServerModel { id: Some(id), ..planned };
+        let model = ServerModel {
+            id: Some(id),
+            ..planned
+        };
         cx.partial(&model).await?;
         Ok(model)
     }
@@ -167,7 +191,10 @@ impl Resource for Server {
             server.size = planned.size;
         }
         cloud.answer()?;
-        Ok(ServerModel { id: Some(id), ..planned })
+        Ok(ServerModel {
+            id: Some(id),
+            ..planned
+        })
     }
 
     async fn delete(_: &Cx, cloud: &Arc<Cloud>, prior: &ServerModel) -> Result<(), ProviderError> {
@@ -182,13 +209,19 @@ impl Resource for Server {
         _: &Value,
     ) -> Result<Option<ServerModel>, ProviderError> {
         let servers = cloud.servers.lock().unwrap();
-        let found = servers.iter().find(|(_, s)| s.token == owner.token && s.lineage == owner.lineage);
-        Ok(found.map(|(id, s)| ServerModel { name: s.name.clone(), size: s.size, id: Some(id.clone()) }))
+        let found = servers
+            .iter()
+            .find(|(_, s)| s.token == owner.token && s.lineage == owner.lineage);
+        Ok(found.map(|(id, s)| ServerModel {
+            name: s.name.clone(),
+            size: s.size,
+            id: Some(id.clone()),
+        }))
     }
 }
 
 #[derive(Schema)]
-pub struct InsideConfig {
+pub(crate) struct InsideConfig {
     /// Which cloud.
     cloud: Option<i64>,
     /// The server that files are on.
@@ -197,9 +230,9 @@ pub struct InsideConfig {
 }
 
 /// Files on one server.
-pub struct Inside;
+pub(crate) struct Inside;
 
-pub struct OnServer {
+pub(crate) struct OnServer {
     cloud: Arc<Cloud>,
     server: String,
 }
@@ -214,9 +247,15 @@ impl Provider for Inside {
         let cloud = config.cloud.and_then(|n| CLOUDS.lock().unwrap().get(&n).cloned());
         let cloud = cloud.ok_or_else(|| ProviderError::internal("there is no such cloud"))?;
         if !cloud.servers.lock().unwrap().contains_key(&config.server) {
-            return Err(ProviderError::new(ErrorKind::Denied, format!("no server {}", config.server)));
+            return Err(ProviderError::new(
+                ErrorKind::Denied,
+                format!("no server {}", config.server),
+            ));
         }
-        Ok(OnServer { cloud, server: config.server })
+        Ok(OnServer {
+            cloud,
+            server: config.server,
+        })
     }
 
     fn register(registry: &mut Registry<OnServer>) {
@@ -225,19 +264,21 @@ impl Provider for Inside {
 }
 
 #[derive(Clone, Schema)]
-pub struct FileModel {
+pub(crate) struct FileModel {
     #[schema(replace)]
     path: String,
     text: String,
 }
 
-pub struct File;
+pub(crate) struct File;
 
 impl OnServer {
     fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<String, String>) -> T) -> Result<T, ProviderError> {
         let mut servers = self.cloud.servers.lock().unwrap();
         let server = servers.get_mut(&self.server);
-        server.map(|s| work(&mut s.files)).ok_or_else(|| ProviderError::internal("the server is gone"))
+        server
+            .map(|s| work(&mut s.files))
+            .ok_or_else(|| ProviderError::internal("the server is gone"))
     }
 }
 
@@ -250,10 +291,18 @@ impl Resource for File {
 
     async fn read(_: &Cx, on: &OnServer, prior: &FileModel) -> Result<Option<FileModel>, ProviderError> {
         let text = on.with(|files| files.get(&prior.path).cloned())?;
-        Ok(text.map(|text| FileModel { path: prior.path.clone(), text }))
+        Ok(text.map(|text| FileModel {
+            path: prior.path.clone(),
+            text,
+        }))
     }
 
-    async fn create(_: &Cx, on: &OnServer, _: &Owner, planned: FileModel) -> Result<FileModel, Failure<FileModel>> {
+    async fn create(
+        _: &Cx,
+        on: &OnServer,
+        _: &Owner,
+        planned: FileModel,
+    ) -> Result<FileModel, Failure<FileModel>> {
         on.with(|files| files.insert(planned.path.clone(), planned.text.clone()))?;
         on.cloud.answer()?;
         Ok(planned)
@@ -275,8 +324,17 @@ impl Resource for File {
         on.cloud.answer()
     }
 
-    async fn find(_: &Cx, on: &OnServer, _: &Owner, planned: &Value) -> Result<Option<FileModel>, ProviderError> {
-        let path = Path::of(&["path"]).get(planned).and_then(Value::as_str).unwrap_or_default().to_owned();
+    async fn find(
+        _: &Cx,
+        on: &OnServer,
+        _: &Owner,
+        planned: &Value,
+    ) -> Result<Option<FileModel>, ProviderError> {
+        let path = Path::of(&["path"])
+            .get(planned)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         let text = on.with(|files| files.get(&path).cloned())?;
         Ok(text.map(|text| FileModel { path, text }))
     }

@@ -8,14 +8,17 @@ use stack_engine::backend::{Backend, BackendError, Holder, Writer};
 use stack_state::load::{Stored, TornEnd};
 
 /// Lets a number of writes through, then fails for good.
-pub struct Dying {
+pub(crate) struct Dying {
     inner: Arc<dyn Backend>,
     left: Arc<AtomicUsize>,
 }
 
 impl Dying {
-    pub fn new(inner: Arc<dyn Backend>, writes: usize) -> Self {
-        Self { inner, left: Arc::new(AtomicUsize::new(writes)) }
+    pub(crate) fn new(inner: Arc<dyn Backend>, writes: usize) -> Self {
+        Self {
+            inner,
+            left: Arc::new(AtomicUsize::new(writes)),
+        }
     }
 }
 
@@ -27,7 +30,10 @@ impl Backend for Dying {
         self.inner.read()
     }
     fn lock(&self, holder: &Holder, timeout: Duration) -> Result<Box<dyn Writer>, BackendError> {
-        Ok(Box::new(DyingWriter { inner: self.inner.lock(holder, timeout)?, left: self.left.clone() }))
+        Ok(Box::new(DyingWriter {
+            inner: self.inner.lock(holder, timeout)?,
+            left: self.left.clone(),
+        }))
     }
 }
 
@@ -38,7 +44,9 @@ struct DyingWriter {
 
 impl DyingWriter {
     fn live(&self) -> Result<(), BackendError> {
-        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        let left = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         left.map(|_| ()).map_err(|_| BackendError::Ended)
     }
 }

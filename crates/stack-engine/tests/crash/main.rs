@@ -85,7 +85,11 @@ output "server" {
 async fn settled(session: &Session, configuration: &str, point: &str) {
     session.assert_state_is_cloud(point);
     let again = session.apply(configuration, None).await;
-    assert_eq!(again, Ended::NothingToDo, "{point}: a second apply has something to do");
+    assert_eq!(
+        again,
+        Ended::NothingToDo,
+        "{point}: a second apply has something to do"
+    );
     assert_eq!(session.cloud.doubles(), Vec::<String>::new(), "{point}");
 }
 
@@ -94,7 +98,11 @@ async fn every_point(prepare: &[&str], configuration: &str, name: &str) -> usize
     for writes in 0..200 {
         let session = Session::new();
         for step in prepare {
-            assert_eq!(session.apply(step, None).await, Ended::Applied, "{name}: preparation");
+            assert_eq!(
+                session.apply(step, None).await,
+                Ended::Applied,
+                "{name}: preparation"
+            );
         }
         let point = format!("{name}, killed after {writes} writes");
         match session.apply(configuration, Some(writes)).await {
@@ -104,7 +112,11 @@ async fn every_point(prepare: &[&str], configuration: &str, name: &str) -> usize
                 assert_ne!(resumed, Ended::Killed, "{point}");
                 settled(&session, configuration, &point).await;
                 session.destroy(None).await;
-                assert_eq!(session.cloud.everything(), Vec::<String>::new(), "{point}: left after destroy");
+                assert_eq!(
+                    session.cloud.everything(),
+                    Vec::<String>::new(),
+                    "{point}: left after destroy"
+                );
             }
             Ended::Applied | Ended::NothingToDo => return points,
         }

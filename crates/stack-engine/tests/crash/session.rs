@@ -19,17 +19,17 @@ use crate::dying::Dying;
 
 /// How a command ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     Applied,
     NothingToDo,
     /// A write failed: the process counts as dead.
     Killed,
 }
 
-pub struct Session {
+pub(crate) struct Session {
     folder: tempfile::TempDir,
     number: i64,
-    pub cloud: Arc<Cloud>,
+    pub(crate) cloud: Arc<Cloud>,
 }
 
 struct Quiet;
@@ -39,26 +39,32 @@ impl Events for Quiet {
 }
 
 impl Session {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (number, cloud) = Cloud::open();
-        Self { folder: tempfile::tempdir().unwrap(), number, cloud }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            number,
+            cloud,
+        }
     }
 
     fn local(&self) -> Arc<dyn Backend> {
         Arc::new(Local::new(self.folder.path(), "default"))
     }
 
-    pub async fn apply(&self, configuration: &str, writes: Option<usize>) -> Ended {
+    pub(crate) async fn apply(&self, configuration: &str, writes: Option<usize>) -> Ended {
         self.run(configuration, writes, Mode::Normal).await
     }
 
-    pub async fn destroy(&self, writes: Option<usize>) -> Ended {
+    pub(crate) async fn destroy(&self, writes: Option<usize>) -> Ended {
         self.run("", writes, Mode::Destroy).await
     }
 
     async fn run(&self, configuration: &str, writes: Option<usize>, mode: Mode) -> Ended {
-        let text = configuration
-            .replace("provider \"inside\" {", &format!("provider \"inside\" {{\n  cloud = {}", self.number));
+        let text = configuration.replace(
+            "provider \"inside\" {",
+            &format!("provider \"inside\" {{\n  cloud = {}", self.number),
+        );
         let text = format!("provider \"fake\" {{\n  cloud = {}\n}}\n{text}", self.number);
         let sources = MemorySources::new().with("main.hcl", text);
         let loaded = stack_config::load(&sources, "");
@@ -77,7 +83,9 @@ impl Session {
             holder: Holder::current("test"),
             lock_timeout: Duration::from_secs(10),
         };
-        let Ok((store, state)) = Store::open(settings).await else { return Ended::Killed };
+        let Ok((store, state)) = Store::open(settings).await else {
+            return Ended::Killed;
+        };
         let providers = Providers::new()
             .with(AnyProvider::of::<stack_provider_core::StackProvider>())
             .with(AnyProvider::of::<Fake>())
@@ -91,7 +99,10 @@ impl Session {
             return Ended::Killed;
         }
         let state = store.state();
-        let options = Options { mode, ..Options::default() };
+        let options = Options {
+            mode,
+            ..Options::default()
+        };
         let variables = BTreeMap::<Arc<str>, Value>::new();
         let input = PlanInput {
             configuration: &configuration,
@@ -108,7 +119,11 @@ impl Session {
             Err(error) => panic!("planning: {error:?}"),
         };
         if !plan.has_changes() {
-            return if store.close().await.is_ok() { Ended::NothingToDo } else { Ended::Killed };
+            return if store.close().await.is_ok() {
+                Ended::NothingToDo
+            } else {
+                Ended::Killed
+            };
         }
         let options = ApplyOptions::default();
         let applied =
@@ -117,20 +132,34 @@ impl Session {
             assert!(writes.is_some(), "apply: {}", applied.diagnostics);
             return Ended::Killed;
         }
-        if store.close().await.is_ok() { Ended::Applied } else { Ended::Killed }
+        if store.close().await.is_ok() {
+            Ended::Applied
+        } else {
+            Ended::Killed
+        }
     }
 
     /// Every object of the cloud is in the state and the other way round.
-    pub fn assert_state_is_cloud(&self, point: &str) {
+    pub(crate) fn assert_state_is_cloud(&self, point: &str) {
         let state = Store::read(&*self.local(), Arc::new(KeyInputs::default())).unwrap();
         let mut recorded = Vec::new();
         for (address, deposed, object) in state.iter().flat_map(|s| s.objects()) {
             assert!(deposed.is_none(), "{point}: {address} is deposed");
-            let text = |name: &str| object.attributes.attribute(name).and_then(Value::as_str).map(str::to_owned);
+            let text = |name: &str| {
+                object
+                    .attributes
+                    .attribute(name)
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+            };
             match address.ty.as_ref() {
                 "fake_server" => recorded.extend(text("id")),
                 "inside_file" => {
-                    let server = object.identity.attribute("server").and_then(Value::as_str).unwrap_or_default();
+                    let server = object
+                        .identity
+                        .attribute("server")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default();
                     recorded.push(format!("{server}{}", text("path").unwrap_or_default()));
                 }
                 _ => {}
