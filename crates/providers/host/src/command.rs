@@ -8,7 +8,7 @@ use stack_ssh::Script;
 
 use crate::HostClient;
 use crate::probe::{Answer, FUNCTIONS, Probe, STAMPS};
-use crate::words::check_path;
+use crate::words::{check_path, record, remove_record};
 
 /// A command that is run once, as root, by POSIX sh. It ends at the first line that fails. A changed argument runs it
 /// anew.
@@ -137,16 +137,19 @@ impl Resource for HostCommand {
     type Client = HostClient;
 
     async fn read(cx: &Cx, client: &HostClient, prior: &Command) -> Result<Option<Command>, ProviderError> {
+        let record = record(prior.id.as_deref().unwrap_or_default());
         if prior.creates.is_none() && prior.unless.is_none() {
-            return Ok(Some(prior.clone()));
+            let stamp = client.probe(cx, Probe::Stamp(record)).await?;
+            return Ok((stamp.get("stamp") == Some("yes")).then(|| prior.clone()));
         }
         let probe = Probe::Command {
             creates: prior.creates.clone().unwrap_or_default(),
             unless: prior.unless.clone().unwrap_or_default(),
             secrets: prior.secrets(),
         };
-        let answer = client.probe(cx, probe).await?;
-        Ok((answer.get("done") == Some("yes")).then(|| prior.clone()))
+        let (stamp, answer) = tokio::join!(client.probe(cx, Probe::Stamp(record)), client.probe(cx, probe));
+        let there = stamp?.get("stamp") == Some("yes") && answer?.get("done") == Some("yes");
+        Ok(there.then(|| prior.clone()))
     }
 
     async fn create(
@@ -174,10 +177,15 @@ impl Resource for HostCommand {
     }
 
     async fn delete(cx: &Cx, client: &HostClient, prior: &Command) -> Result<(), ProviderError> {
-        match &prior.on_destroy {
-            Some(command) => prior.run(cx, client, command, "").await.map(|_| ()),
-            None => Ok(()),
+        let record = record(prior.id.as_deref().unwrap_or_default());
+        if let Some(command) = &prior.on_destroy {
+            // Once only: the record goes when it is done.
+            let stamp = client.probe(cx, Probe::Stamp(record.clone())).await?;
+            if stamp.get("stamp") == Some("yes") {
+                prior.run(cx, client, command, "").await?;
+            }
         }
+        remove_record(cx, client, &record).await
     }
 
     async fn find(
@@ -186,7 +194,7 @@ impl Resource for HostCommand {
         owner: &Owner,
         planned: &Value,
     ) -> Result<Option<Command>, ProviderError> {
-        let stamp = client.probe(cx, Probe::Stamp(owner.token.clone())).await?;
+        let stamp = client.probe(cx, Probe::Stamp(record(&owner.token))).await?;
         let Some(result) = stamp.bytes("content") else {
             return Ok(None);
         };

@@ -6,7 +6,9 @@ use stack_ssh::Script;
 
 use crate::HostClient;
 use crate::probe::{Answer, Probe, STAMPS};
-use crate::words::{account, already_exists, check_mode, check_path, failed, mode, same_mode, text};
+use crate::words::{
+    account, already_exists, arguments, attempt, check_mode, check_path, failed, mode, same_mode, text,
+};
 
 /// A directory on the machine.
 #[derive(Clone, Debug, PartialEq, Schema)]
@@ -168,9 +170,12 @@ impl Resource for HostDirectory {
         if planned.attribute("overwrite").and_then(Value::as_bool) == Some(true) {
             return Ok(None);
         }
-        let mut found = look(cx, client, path).await?;
+        let mut found = match arguments::<Directory>(planned) {
+            Some(wanted) => wanted.seen(&client.probe(cx, probe(path)).await?),
+            None => look(cx, client, path).await?,
+        };
         if let Some(found) = &mut found {
-            let stamp = client.probe(cx, Probe::Stamp(owner.token.clone())).await?;
+            let stamp = client.probe(cx, Probe::Stamp(attempt(&owner.token))).await?;
             found.created = Some(stamp.bytes("content").is_some_and(|c| c == b"yes\n"));
         }
         Ok(found)

@@ -11,7 +11,9 @@ use stack_ssh::Script;
 
 use crate::HostClient;
 use crate::probe::{Answer, Probe, STAMPS};
-use crate::words::{account, already_exists, check_mode, check_path, failed, mode, same_mode, text};
+use crate::words::{
+    account, already_exists, arguments, check_mode, check_path, failed, mode, same_mode, text,
+};
 
 /// A file on the machine. It is replaced as a whole: readers see the old contents or the new ones, with the final owner
 /// and permissions.
@@ -193,22 +195,26 @@ impl Resource for HostFile {
     async fn find(
         cx: &Cx,
         client: &HostClient,
-        owner: &Owner,
+        _: &Owner,
         planned: &Value,
     ) -> Result<Option<File>, ProviderError> {
         let Some(path) = text(planned, "path") else {
             return Ok(None);
         };
         // A file that may be overwritten is no obstacle, and writing it again does no harm.
-        let overwrite = planned.attribute("overwrite").and_then(Value::as_bool);
-        if overwrite == Some(true) {
+        if planned.attribute("overwrite").and_then(Value::as_bool) == Some(true) {
             return Ok(None);
         }
-        let _ = owner;
-        let sensitive = planned
-            .attribute("sensitive_content")
-            .is_some_and(|v| !v.is_null());
-        look(cx, client, path, sensitive).await
+        match arguments::<File>(planned) {
+            Some(wanted) => {
+                let wanted = File {
+                    sha256: wanted.bytes().ok().map(|bytes| sha256(&bytes)),
+                    ..wanted
+                };
+                wanted.seen(&client.probe(cx, wanted.probe()).await?)
+            }
+            None => look(cx, client, path, true).await,
+        }
     }
 
     async fn import(cx: &Cx, client: &HostClient, id: &str) -> Result<File, ProviderError> {

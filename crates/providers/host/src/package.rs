@@ -8,6 +8,7 @@ use stack_ssh::{Output, Script};
 
 use crate::HostClient;
 use crate::probe::{Answer, Probe, STAMPS};
+use crate::words::{arguments, record};
 
 /// Packages of the distribution (apt). Those that are installed already stay when the resource goes.
 #[derive(Clone, Debug, PartialEq, Schema)]
@@ -24,9 +25,12 @@ pub struct Package {
     /// Installs recommended packages too.
     #[schema(default = true)]
     pub install_recommends: bool,
-    /// The names, sorted and joined by commas.
+    /// Identifies the installation.
     #[schema(computed)]
     pub id: Option<String>,
+    /// Whether the packages were imported, so that the machine keeps no record of who installed them.
+    #[schema(computed)]
+    pub imported: Option<bool>,
     /// Installed versions by name.
     #[schema(computed, recomputed)]
     pub versions: Option<BTreeMap<String, String>>,
@@ -40,11 +44,16 @@ fn versions(answer: &Answer) -> BTreeMap<String, String> {
     answer.all("package").filter_map(pair).collect()
 }
 
-fn id(names: &BTreeSet<String>) -> Option<String> {
-    Some(names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
+/// The id of packages that were imported; others have the token of their create attempt.
+fn joined(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(",")
 }
 
 impl Package {
+    fn record(&self) -> String {
+        record(self.id.as_deref().unwrap_or_default())
+    }
+
     async fn install(
         self,
         cx: &Cx,
@@ -68,7 +77,6 @@ impl Package {
         let answer = Answer::parse(&output.text());
         let ours = ours.iter().cloned().chain(answer.all("ours").map(str::to_owned));
         Ok(Self {
-            id: id(&self.names),
             versions: Some(versions(&answer)),
             installed: Some(ours.filter(|name| self.names.contains(name)).collect()),
             ..self
@@ -108,12 +116,19 @@ fn apt_error(output: &Output) -> ProviderError {
     ProviderError::new(kind, reason).operation("apt-get")
 }
 
-async fn purge(cx: &Cx, client: &HostClient, names: &BTreeSet<String>) -> Result<(), ProviderError> {
-    if names.is_empty() {
+/// Removes packages, and then the record where one is given.
+async fn purge(
+    cx: &Cx,
+    client: &HostClient,
+    names: &BTreeSet<String>,
+    record: &str,
+) -> Result<(), ProviderError> {
+    if names.is_empty() && record.is_empty() {
         return Ok(());
     }
     cx.progress("removing packages");
     let script = Script::new()
+        .set("record", record)
         .arguments(names)
         .text(include_str!("scripts/purge.sh"));
     let output = client.change(cx, script).await?;
@@ -137,15 +152,16 @@ impl Resource for HostPackage {
     type Client = HostClient;
 
     async fn read(cx: &Cx, client: &HostClient, prior: &Package) -> Result<Option<Package>, ProviderError> {
-        let probe = Probe::Packages(prior.names.iter().cloned().collect());
-        let now = versions(&client.probe(cx, probe).await?);
-        if now.is_empty() {
+        let (stamp, now) = tokio::join!(
+            client.probe(cx, Probe::Stamp(prior.record())),
+            client.probe(cx, Probe::Packages(prior.names.iter().cloned().collect()))
+        );
+        let (recorded, now) = (stamp?.get("stamp") == Some("yes"), versions(&now?));
+        if now.is_empty() || !(recorded || prior.imported == Some(true)) {
             return Ok(None);
         }
-        let names: BTreeSet<_> = now.keys().cloned().collect();
         Ok(Some(Package {
-            id: id(&names),
-            names,
+            names: now.keys().cloned().collect(),
             versions: Some(now),
             ..prior.clone()
         }))
@@ -157,9 +173,14 @@ impl Resource for HostPackage {
         owner: &Owner,
         planned: Package,
     ) -> Result<Package, Failure<Package>> {
-        Ok(planned
+        let made = planned
             .install(cx, client, &owner.token, &BTreeSet::new())
-            .await?)
+            .await?;
+        Ok(Package {
+            id: Some(owner.token.clone()),
+            imported: Some(false),
+            ..made
+        })
     }
 
     async fn update(
@@ -171,7 +192,7 @@ impl Resource for HostPackage {
         let ours = prior.installed.clone().unwrap_or_default();
         let unwanted = ours.difference(&planned.names).cloned().collect();
         let updated = planned.install(cx, client, "", &ours).await?;
-        match purge(cx, client, &unwanted).await {
+        match purge(cx, client, &unwanted, "").await {
             Ok(()) => Ok(updated),
             Err(error) => {
                 let (mut names, mut installed) = (updated.names.clone(), ours);
@@ -188,7 +209,12 @@ impl Resource for HostPackage {
     }
 
     async fn delete(cx: &Cx, client: &HostClient, prior: &Package) -> Result<(), ProviderError> {
-        purge(cx, client, &prior.installed.clone().unwrap_or_default()).await
+        let record = match prior.imported {
+            Some(true) => "",
+            _ => prior.id.as_deref().unwrap_or_default(),
+        };
+        let ours = prior.installed.clone().unwrap_or_default();
+        purge(cx, client, &ours, record).await
     }
 
     async fn find(
@@ -197,41 +223,25 @@ impl Resource for HostPackage {
         owner: &Owner,
         planned: &Value,
     ) -> Result<Option<Package>, ProviderError> {
-        let stamp = client.probe(cx, Probe::Stamp(owner.token.clone())).await?;
-        let Some(stamped) = stamp.bytes("content") else {
+        let Some(wanted) = arguments::<Package>(planned) else {
             return Ok(None);
         };
-        let known = planned.is_wholly_known().then_some(planned);
-        let names = planned
-            .attribute("names")
-            .and_then(Value::as_sequence)
-            .unwrap_or_default();
-        let names: BTreeSet<_> = names
-            .iter()
-            .filter_map(|n| n.as_str().map(str::to_owned))
-            .collect();
-        let now = versions(
-            &client
-                .probe(cx, Probe::Packages(names.iter().cloned().collect()))
-                .await?,
+        let (stamp, now) = tokio::join!(
+            client.probe(cx, Probe::Stamp(record(&owner.token))),
+            client.probe(cx, Probe::Packages(wanted.names.iter().cloned().collect()))
         );
-        // An installation that was cut off is taken up by doing it again: the stamp says what is ours.
-        if names.is_empty() || now.len() < names.len() {
+        let (stamp, now) = (stamp?, versions(&now?));
+        // An installation that was cut off is taken up by doing it again: the record says what is ours.
+        let Some(ours) = stamp.bytes("content").filter(|_| now.len() == wanted.names.len()) else {
             return Ok(None);
-        }
-        let flag = |name: &str, default: bool| {
-            let value = known.unwrap_or(planned).attribute(name).and_then(Value::as_bool);
-            value.unwrap_or(default)
         };
-        let stamped = String::from_utf8_lossy(&stamped).into_owned();
+        let ours = String::from_utf8_lossy(&ours).into_owned();
         Ok(Some(Package {
-            id: id(&names),
-            names,
-            update: flag("update", true),
-            hold_services: flag("hold_services", false),
-            install_recommends: flag("install_recommends", true),
+            id: Some(owner.token.clone()),
+            imported: Some(false),
             versions: Some(now),
-            installed: Some(stamped.split_whitespace().map(str::to_owned).collect()),
+            installed: Some(ours.split_whitespace().map(str::to_owned).collect()),
+            ..wanted
         }))
     }
 
@@ -243,12 +253,16 @@ impl Resource for HostPackage {
             hold_services: false,
             install_recommends: true,
             id: None,
+            imported: Some(true),
             versions: None,
             installed: Some(BTreeSet::new()),
         };
         let wanted = prior.names.len();
         match Self::read(cx, client, &prior).await? {
-            Some(found) if found.names.len() == wanted => Ok(found),
+            Some(found) if found.names.len() == wanted => Ok(Package {
+                id: Some(joined(&found.names)),
+                ..found
+            }),
             _ => {
                 let message = format!("not all of {id} are installed (names are separated by commas)");
                 Err(ProviderError::new(ErrorKind::NotFound, message))

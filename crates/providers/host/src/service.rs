@@ -7,8 +7,8 @@ use stack_provider::{Cx, ErrorKind, Failure, Owner, Ownership, ProviderError, Re
 use stack_ssh::Script;
 
 use crate::HostClient;
-use crate::probe::{Answer, Probe};
-use crate::words::failed;
+use crate::probe::{Answer, Probe, STAMPS};
+use crate::words::{arguments, failed, record};
 
 /// A systemd unit: whether it starts with the machine, whether it runs, and when it is restarted. When the resource
 /// goes, the unit is put back as it was found.
@@ -28,9 +28,12 @@ pub struct Service {
     /// What a change of `triggers` does: `restart` or `reload`.
     #[schema(default = "restart")]
     pub on_change: String,
-    /// The name.
+    /// Identifies the taking over of the unit.
     #[schema(computed)]
     pub id: Option<String>,
+    /// Whether the unit was imported, so that it stays as it is when the resource goes.
+    #[schema(computed)]
+    pub imported: Option<bool>,
     /// Whether it started with the machine before.
     #[schema(computed)]
     pub was_enabled: Option<bool>,
@@ -56,9 +59,33 @@ fn status(answer: &Answer) -> Option<(Option<bool>, bool)> {
     Some((enabled, running))
 }
 
+fn was(answer: &Answer, key: &str) -> Option<bool> {
+    answer.get(key).map(|value| value == "true")
+}
+
 impl Service {
-    async fn apply(self, cx: &Cx, client: &HostClient, changed: bool) -> Result<Self, ProviderError> {
+    fn record(&self) -> String {
+        record(self.id.as_deref().unwrap_or_default())
+    }
+
+    fn seen(&self, answer: &Answer) -> Option<Self> {
+        status(answer).map(|(enabled, running)| Self {
+            enabled: enabled.unwrap_or(self.enabled),
+            running,
+            ..self.clone()
+        })
+    }
+
+    async fn apply(
+        self,
+        cx: &Cx,
+        client: &HostClient,
+        changed: bool,
+        token: &str,
+    ) -> Result<Self, ProviderError> {
         let script = Script::new()
+            .text(STAMPS)
+            .set("token", token)
             .set("name", &self.name)
             .set("enabled", self.enabled.to_string())
             .set("running", self.running.to_string())
@@ -70,11 +97,9 @@ impl Service {
         match output.status {
             0 => {
                 let answer = Answer::parse(&output.text());
-                let was = |key| answer.get(key).map(|value| value == "true");
                 Ok(Self {
-                    id: Some(self.name.clone()),
-                    was_enabled: self.was_enabled.or_else(|| was("was_enabled")),
-                    was_running: self.was_running.or_else(|| was("was_running")),
+                    was_enabled: self.was_enabled.or_else(|| was(&answer, "was_enabled")),
+                    was_running: self.was_running.or_else(|| was(&answer, "was_running")),
                     ..self
                 })
             }
@@ -104,36 +129,37 @@ pub struct HostService;
 #[async_trait]
 impl Resource for HostService {
     const TYPE: &'static str = "host_service";
-    // A unit is not made, only started: doing it again after a lost answer does no harm.
     const OWNERSHIP: Ownership = Ownership::Token;
     const TYPICAL_SECONDS: f64 = 5.0;
     type Model = Service;
     type Client = HostClient;
 
     async fn read(cx: &Cx, client: &HostClient, prior: &Service) -> Result<Option<Service>, ProviderError> {
-        let answer = client.probe(cx, Probe::Service(prior.name.clone())).await?;
-        Ok(status(&answer).map(|(enabled, running)| Service {
-            id: Some(prior.name.clone()),
-            enabled: enabled.unwrap_or(prior.enabled),
-            running,
-            ..prior.clone()
-        }))
+        let (stamp, unit) = tokio::join!(
+            client.probe(cx, Probe::Stamp(prior.record())),
+            client.probe(cx, Probe::Service(prior.name.clone()))
+        );
+        let recorded = stamp?.get("stamp") == Some("yes");
+        let there = recorded || prior.imported == Some(true);
+        Ok(prior.seen(&unit?).filter(|_| there))
     }
 
     async fn create(
         cx: &Cx,
         client: &HostClient,
-        _: &Owner,
+        owner: &Owner,
         planned: Service,
     ) -> Result<Service, Failure<Service>> {
         // It may run with files that are older than those of the triggers.
         let changed = planned.triggers.is_some();
         let planned = Service {
+            id: Some(owner.token.clone()),
+            imported: Some(false),
             was_enabled: None,
             was_running: None,
             ..planned
         };
-        Ok(planned.apply(cx, client, changed).await?)
+        Ok(planned.apply(cx, client, changed, &owner.token).await?)
     }
 
     async fn update(
@@ -148,12 +174,16 @@ impl Resource for HostService {
             was_running: prior.was_running,
             ..planned
         };
-        Ok(planned.apply(cx, client, changed).await?)
+        Ok(planned.apply(cx, client, changed, "").await?)
     }
 
     async fn delete(cx: &Cx, client: &HostClient, prior: &Service) -> Result<(), ProviderError> {
+        if prior.imported == Some(true) {
+            return Ok(());
+        }
         let script = Script::new()
             .set("name", &prior.name)
+            .set("record", prior.id.as_deref().unwrap_or_default())
             .set("was_enabled", prior.was_enabled.map_or("", text))
             .set("was_running", prior.was_running.map_or("", text))
             .text(include_str!("scripts/service_back.sh"));
@@ -164,8 +194,33 @@ impl Resource for HostService {
         Err(failed(&prior.name, &output))
     }
 
-    async fn find(_: &Cx, _: &HostClient, _: &Owner, _: &Value) -> Result<Option<Service>, ProviderError> {
-        Ok(None)
+    async fn find(
+        cx: &Cx,
+        client: &HostClient,
+        owner: &Owner,
+        planned: &Value,
+    ) -> Result<Option<Service>, ProviderError> {
+        let Some(wanted) = arguments::<Service>(planned) else {
+            return Ok(None);
+        };
+        let (stamp, unit) = tokio::join!(
+            client.probe(cx, Probe::Stamp(record(&owner.token))),
+            client.probe(cx, Probe::Service(wanted.name.clone()))
+        );
+        let kept = stamp?.bytes("content").unwrap_or_default();
+        let kept = Answer::parse(&String::from_utf8_lossy(&kept));
+        // What was cut off is done again.
+        if kept.get("done").is_none() {
+            return Ok(None);
+        }
+        let wanted = Service {
+            id: Some(owner.token.clone()),
+            imported: Some(false),
+            was_enabled: was(&kept, "was_enabled"),
+            was_running: was(&kept, "was_running"),
+            ..wanted
+        };
+        Ok(wanted.seen(&unit?))
     }
 
     async fn import(cx: &Cx, client: &HostClient, id: &str) -> Result<Service, ProviderError> {
@@ -175,7 +230,8 @@ impl Resource for HostService {
             running: true,
             triggers: None,
             on_change: "restart".to_owned(),
-            id: None,
+            id: Some(id.to_owned()),
+            imported: Some(true),
             was_enabled: None,
             was_running: None,
         };

@@ -1,8 +1,10 @@
 //! Checks that several types share.
 
-use stack_core::{Path, Value};
-use stack_provider::{ErrorKind, Owner, ProviderError};
-use stack_ssh::Output;
+use stack_core::{Decode, Path, Value};
+use stack_provider::{Cx, ErrorKind, Owner, ProviderError};
+use stack_ssh::{Output, Script};
+
+use crate::HostClient;
 
 /// Checks a path: absolute, without a line feed, without a slash at the end.
 pub(crate) fn check_path(config: &Value, attribute: &str, problems: &mut Vec<(Path, String)>) {
@@ -62,6 +64,33 @@ pub(crate) fn account(configured: &str, name: Option<&str>, number: Option<&str>
 /// A string argument of a planned value, where it is known.
 pub(crate) fn text<'v>(planned: &'v Value, attribute: &str) -> Option<&'v str> {
     planned.attribute(attribute).and_then(Value::as_str)
+}
+
+/// The file that says which create attempt made something.
+pub(crate) fn attempt(token: &str) -> String {
+    format!("attempt-{token}")
+}
+
+/// The file that stands for something without a place of its own on the machine.
+pub(crate) fn record(id: &str) -> String {
+    format!("record-{id}")
+}
+
+/// Removes a record.
+pub(crate) async fn remove_record(cx: &Cx, client: &HostClient, record: &str) -> Result<(), ProviderError> {
+    let script = Script::new()
+        .set("record", record)
+        .text("rm -f -- \"/var/lib/stack/$record\"");
+    let output = client.change(cx, script).await?;
+    if output.success() {
+        return Ok(());
+    }
+    Err(failed("the record on the machine cannot be removed", &output))
+}
+
+/// The planned object where everything but computed attributes is known.
+pub(crate) fn arguments<M: Decode>(planned: &Value) -> Option<M> {
+    M::decode(planned, &Path::root()).ok()
 }
 
 /// The error for an object that exists and is not ours.

@@ -1,15 +1,12 @@
 # In: stack_token(empty: no record) stack_command stack_input stack_directory stack_creates stack_unless stack_keep
 # Out: output BASE64 when stack_keep is true, skipped yes
-stack_result=/var/lib/stack/$stack_token
-if [ -n "$stack_token" ] && [ -e "$stack_result" ]; then
-  cat "$stack_result"
+record=/var/lib/stack/record-$stack_token
+if [ -n "$stack_token" ] && [ -e "$record" ]; then
+  cat "$record"
   exit 0
 fi
 stack_record() {
-  if [ -n "$stack_token" ]; then
-    stamp_folder
-    (umask 077 && printf '%s\n' "$1" >"$stack_result.new" && mv -f "$stack_result.new" "$stack_result") || exit 1
-  fi
+  if [ -n "$stack_token" ]; then write_record "$1"; fi
   printf '%s\n' "$1"
 }
 if [ "$(probe_command "$stack_creates" "$stack_unless")" = "done yes" ]; then

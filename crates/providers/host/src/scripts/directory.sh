@@ -3,7 +3,7 @@ if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then
   echo "$path exists and is no directory" >&2
   exit 18
 fi
-stamp=/var/lib/stack/$token
+stamp=/var/lib/stack/attempt-$token
 created=no
 if [ -n "$token" ]; then
   if [ -e "$stamp" ]; then

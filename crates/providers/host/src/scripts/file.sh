@@ -5,7 +5,7 @@ if [ -d "$path" ] && [ ! -L "$path" ]; then
   echo "$path is a directory" >&2
   exit 18
 fi
-stamp=/var/lib/stack/$token
+stamp=/var/lib/stack/attempt-$token
 if [ -n "$token" ] && [ "$overwrite" != true ] && [ ! -e "$stamp" ]; then
   if [ -e "$path" ] || [ -L "$path" ]; then exit 17; fi
   stamp_folder

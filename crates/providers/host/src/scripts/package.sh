@@ -15,12 +15,11 @@ for name in "$@"; do
 done
 ours=$missing
 if [ -n "$token" ]; then
-  stamp=/var/lib/stack/$token
-  if [ -e "$stamp" ]; then
-    ours=$(cat "$stamp")
+  record=/var/lib/stack/record-$token
+  if [ -e "$record" ]; then
+    ours=$(cat "$record")
   else
-    stamp_folder
-    echo "$missing" >"$stamp" || exit 1
+    write_record "$missing"
   fi
 fi
 

@@ -1,4 +1,4 @@
-# In: "$@" names
+# In: "$@" names, record(empty: keep)
 DEBIAN_FRONTEND=noninteractive
 NEEDRESTART_SUSPEND=1
 export DEBIAN_FRONTEND NEEDRESTART_SUSPEND
@@ -13,3 +13,4 @@ done
 if [ -n "$present" ]; then
   apt-get purge -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -- $present >&2 || exit 22
 fi
+if [ -n "$record" ]; then rm -f "/var/lib/stack/record-$record"; fi

@@ -1,4 +1,5 @@
-# In: name enabled running on_change changed(true: triggers changed). Out: was_enabled, was_running
+# In: name enabled running on_change changed(true: triggers changed) token(empty: an update)
+# Out: was_enabled, was_running
 property() { systemctl show -p "$1" --value -- "$name"; }
 is_active() {
   case $(property ActiveState) in
@@ -14,17 +15,27 @@ if [ "$load" != loaded ]; then
 fi
 unit_file=$(property UnitFileState)
 case $unit_file in
-  enabled | enabled-runtime) echo "was_enabled true" ;;
-  *) echo "was_enabled false" ;;
+  enabled | enabled-runtime) is_enabled=true ;;
+  *) is_enabled=false ;;
 esac
-if is_active; then was=true; else was=false; fi
-echo "was_running $was"
+if is_active; then active=true; else active=false; fi
+was="was_enabled $is_enabled
+was_running $active"
+if [ -n "$token" ]; then
+  record=/var/lib/stack/record-$token
+  if [ -e "$record" ]; then
+    was=$(grep '^was_' "$record")
+  else
+    write_record "$was"
+  fi
+fi
+echo "$was"
 case $enabled:$unit_file in
   true:disabled) systemctl enable --quiet -- "$name" >&2 || exit 1 ;;
   false:enabled | false:enabled-runtime) systemctl disable --quiet -- "$name" >&2 || exit 1 ;;
 esac
 if [ "$running" = true ]; then
-  if [ "$was" = false ]; then
+  if [ "$active" = false ]; then
     systemctl reset-failed -- "$name" 2>/dev/null
     systemctl start -- "$name" >&2 || failed=yes
   elif [ "$changed" = true ] && [ "$on_change" = reload ]; then
@@ -43,6 +54,10 @@ if [ "$running" = true ]; then
     echo "it is $(property ActiveState) (result $(property Result), exit status $(property ExecMainStatus))" >&2
     exit 24
   fi
-elif [ "$was" = true ]; then
+elif [ "$active" = true ]; then
   systemctl stop -- "$name" >&2 || exit 24
+fi
+if [ -n "$token" ]; then
+  write_record "$was
+done yes"
 fi

@@ -1,111 +1,18 @@
-//! Every type against a real OpenSSH server on loopback, as the user who runs the tests (root), in a folder that goes
-//! away. Package and service programs are stand-ins that come first in the search path.
+//! What every type does in the life of its objects, and what it says when something is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use stack_core::{Decode, SchemaOf as _, Value};
-use stack_provider::{
-    AnyProvider, Cx, DataSource as _, ErrorKind, Owner, Provider as _, Resource as _, Sessions,
-};
+use stack_provider::{AnyProvider, DataSource as _, ErrorKind, Provider as _, Resource};
 use stack_provider_host::{
-    Host, HostClient, HostCommand, HostConfig, HostDirectory, HostFacts, HostFile, HostPackage, HostReady,
-    HostService,
+    Host, HostCommand, HostConfig, HostDirectory, HostFacts, HostFile, HostPackage, HostReady, HostService,
 };
 use stack_ssh::sshd::Sshd;
-use tokio_util::sync::CancellationToken;
 
-/// A machine: a server on loopback, a client, and a folder.
-struct Machine {
-    sshd: Sshd,
-    cx: Cx,
-    client: HostClient,
-}
-
-impl Machine {
-    async fn start() -> Self {
-        let sshd = Sshd::start().unwrap();
-        let cx = Cx::new(Sessions::new(), CancellationToken::new(), Duration::from_secs(60));
-        let client = Host::connect(&cx, config(&sshd)).await.unwrap();
-        Self { sshd, cx, client }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.sshd.folder().join(name).to_str().unwrap().to_owned()
-    }
-
-    /// A program that is found before the system's.
-    fn program(&self, name: &str, text: &str) {
-        let path = self.sshd.bin().join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-}
-
-fn config(sshd: &Sshd) -> HostConfig {
-    let connection = sshd.connection().unwrap();
-    HostConfig {
-        instance: None,
-        address: connection.address,
-        port: connection.port,
-        user: connection.user,
-        private_key: connection.private_key,
-        host_keys: connection.host_keys,
-        connect_timeout: 20,
-    }
-}
-
-/// The owner of a create attempt; its stamp goes with the value.
-struct Attempt(Owner);
-
-impl Attempt {
-    fn new() -> Self {
-        let token = fs::read_to_string("/proc/sys/kernel/random/uuid")
-            .unwrap()
-            .trim()
-            .to_owned();
-        Self(Owner {
-            lineage: "lineage".to_owned(),
-            token,
-            address: "host_file.x".parse().unwrap(),
-            environment: "default".to_owned(),
-        })
-    }
-
-    fn stamp(&self) -> PathBuf {
-        Path::new("/var/lib/stack").join(&self.0.token)
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(self.stamp());
-    }
-}
-
-/// A model made of some arguments and the defaults of the schema.
-fn model<M: stack_core::SchemaOf>(arguments: &[(&str, Value)]) -> M {
-    let schema = M::schema();
-    let mut values: BTreeMap<String, Value> = schema
-        .attributes
-        .iter()
-        .map(|(name, a)| {
-            (
-                name.clone(),
-                a.default.clone().unwrap_or(Value::Null(a.ty.clone())),
-            )
-        })
-        .collect();
-    values.extend(
-        arguments
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone())),
-    );
-    M::decode(&Value::object(values), &stack_core::Path::root()).unwrap()
-}
+use crate::machine::{Machine, config, model, owner};
 
 fn strings(values: &[&str]) -> Value {
     values
@@ -123,32 +30,32 @@ async fn file_lives_and_goes() {
         ("path", path.as_str().into()),
         ("content", "one\n'two'\n\n".into()),
     ]);
-    let attempt = Attempt::new();
-    let made = HostFile::create(&m.cx, &m.client, &attempt.0, planned)
+    let attempt = owner("token-13");
+    let made = HostFile::create(&m.cx(), &m.client, &attempt, planned)
         .await
         .unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "one\n'two'\n\n");
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
     // Reading shows no difference; a lost answer makes no second object and is no obstacle.
     assert_eq!(
-        HostFile::read(&m.cx, &m.client, &made).await.unwrap(),
+        HostFile::read(&m.cx(), &m.client, &made).await.unwrap(),
         Some(made.clone())
     );
-    let again = HostFile::create(&m.cx, &m.client, &attempt.0, made.clone())
+    let again = HostFile::create(&m.cx(), &m.client, &attempt, made.clone())
         .await
         .unwrap();
     assert_eq!(again, made);
     // Drift of everything is seen.
     fs::write(&path, "other").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    let drifted = HostFile::read(&m.cx, &m.client, &made).await.unwrap().unwrap();
+    let drifted = HostFile::read(&m.cx(), &m.client, &made).await.unwrap().unwrap();
     assert_eq!(
         (drifted.content.as_deref(), drifted.mode.as_str()),
         (Some("other"), "0600")
     );
     assert_ne!(drifted.sha256, made.sha256);
     // An update puts it right, and leaves no other file behind.
-    let back = HostFile::update(&m.cx, &m.client, &drifted, made.clone())
+    let back = HostFile::update(&m.cx(), &m.client, &drifted, made.clone())
         .await
         .unwrap();
     assert_eq!(back, made);
@@ -163,14 +70,14 @@ async fn file_lives_and_goes() {
         "{left:?}"
     );
     assert_eq!(
-        HostFile::import(&m.cx, &m.client, &path).await.unwrap().content,
+        HostFile::import(&m.cx(), &m.client, &path).await.unwrap().content,
         made.content
     );
     for _ in 0..2 {
-        HostFile::delete(&m.cx, &m.client, &made).await.unwrap();
+        HostFile::delete(&m.cx(), &m.client, &made).await.unwrap();
         assert!(!Path::new(&path).exists());
     }
-    assert_eq!(HostFile::read(&m.cx, &m.client, &made).await.unwrap(), None);
+    assert_eq!(HostFile::read(&m.cx(), &m.client, &made).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -179,8 +86,8 @@ async fn foreign_file_is_left_alone_unless_told_otherwise() {
     let path = m.path("foreign");
     fs::write(&path, "theirs").unwrap();
     let arguments = [("path", Value::from(path.as_str())), ("content", "ours".into())];
-    let attempt = Attempt::new();
-    let failure = HostFile::create(&m.cx, &m.client, &attempt.0, model(&arguments))
+    let attempt = owner("token-14");
+    let failure = HostFile::create(&m.cx(), &m.client, &attempt, model(&arguments))
         .await
         .unwrap_err();
     assert_eq!(failure.error.kind, ErrorKind::AlreadyExists);
@@ -191,14 +98,14 @@ async fn foreign_file_is_left_alone_unless_told_otherwise() {
             .contains(&format!("stack import 'host_file.x' '{path}'"))
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
-    let planned = Value::object(arguments.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
-    let found = HostFile::find(&m.cx, &m.client, &attempt.0, &planned)
+    let planned = model::<<HostFile as Resource>::Model>(&arguments).encode();
+    let found = HostFile::find(&m.cx(), &m.client, &attempt, &planned)
         .await
         .unwrap();
     assert_eq!(found.unwrap().content.as_deref(), Some("theirs"));
     let [path_argument, content] = arguments;
     let planned = model(&[path_argument, content, ("overwrite", true.into())]);
-    HostFile::create(&m.cx, &m.client, &attempt.0, planned)
+    HostFile::create(&m.cx(), &m.client, &attempt, planned)
         .await
         .unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
@@ -213,18 +120,21 @@ async fn sensitive_contents_never_come_back() {
         ("sensitive_content", Value::from("hunter2").sensitive()),
         ("mode", "0600".into()),
     ]);
-    let attempt = Attempt::new();
-    let made = HostFile::create(&m.cx, &m.client, &attempt.0, planned)
+    let attempt = owner("token-15");
+    let made = HostFile::create(&m.cx(), &m.client, &attempt, planned)
         .await
         .unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "hunter2");
-    assert_eq!(fs::read_to_string(attempt.stamp()).unwrap(), "file\n");
     assert_eq!(
-        HostFile::read(&m.cx, &m.client, &made).await.unwrap(),
+        fs::read_to_string(m.path(&format!("kept/attempt-{}", attempt.token))).unwrap(),
+        "file\n"
+    );
+    assert_eq!(
+        HostFile::read(&m.cx(), &m.client, &made).await.unwrap(),
         Some(made.clone())
     );
     fs::write(&path, "somebody else's secret").unwrap();
-    let drifted = HostFile::read(&m.cx, &m.client, &made).await.unwrap().unwrap();
+    let drifted = HostFile::read(&m.cx(), &m.client, &made).await.unwrap().unwrap();
     assert_eq!((drifted.content, drifted.sensitive_content), (None, None));
 }
 
@@ -236,8 +146,8 @@ async fn parents_are_made_on_request_and_missing_ones_explained() {
         ("path", Value::from(path.as_str())),
         ("content_base64", "AAEC".into()),
     ];
-    let attempt = Attempt::new();
-    let failure = HostFile::create(&m.cx, &m.client, &attempt.0, model(&arguments))
+    let attempt = owner("token-16");
+    let failure = HostFile::create(&m.cx(), &m.client, &attempt, model(&arguments))
         .await
         .unwrap_err();
     assert!(
@@ -247,7 +157,7 @@ async fn parents_are_made_on_request_and_missing_ones_explained() {
     );
     let [path_argument, content] = arguments;
     let planned = model(&[path_argument, content, ("directory_mode", "0750".into())]);
-    HostFile::create(&m.cx, &m.client, &attempt.0, planned)
+    HostFile::create(&m.cx(), &m.client, &attempt, planned)
         .await
         .unwrap();
     assert_eq!(fs::read(&path).unwrap(), [0, 1, 2]);
@@ -259,7 +169,7 @@ async fn parents_are_made_on_request_and_missing_ones_explained() {
         ("content", "x".into()),
         ("owner", "no-such-user".into()),
     ]);
-    let failure = HostFile::create(&m.cx, &m.client, &Attempt::new().0, planned)
+    let failure = HostFile::create(&m.cx(), &m.client, &owner("token-1"), planned)
         .await
         .unwrap_err();
     assert_eq!(failure.error.attribute, Some(stack_core::Path::of(&["owner"])));
@@ -275,41 +185,43 @@ async fn directory_lives_and_goes() {
         ("mode", "750".into()),
         ("parents", true.into()),
     ];
-    let attempt = Attempt::new();
-    let made = HostDirectory::create(&m.cx, &m.client, &attempt.0, model(&arguments))
+    let attempt = owner("token-17");
+    let made = HostDirectory::create(&m.cx(), &m.client, &attempt, model(&arguments))
         .await
         .unwrap();
     assert_eq!(made.created, Some(true));
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o750);
     assert_eq!(
-        HostDirectory::read(&m.cx, &m.client, &made).await.unwrap(),
+        HostDirectory::read(&m.cx(), &m.client, &made).await.unwrap(),
         Some(made.clone())
     );
-    let again = HostDirectory::create(&m.cx, &m.client, &attempt.0, model(&arguments))
+    let again = HostDirectory::create(&m.cx(), &m.client, &attempt, model(&arguments))
         .await
         .unwrap();
     assert_eq!(again, made);
     // Another attempt finds it in the way, and does not remove what it took over.
-    let other = Attempt::new();
-    let failure = HostDirectory::create(&m.cx, &m.client, &other.0, model(&arguments))
+    let other = owner("token-18");
+    let failure = HostDirectory::create(&m.cx(), &m.client, &other, model(&arguments))
         .await
         .unwrap_err();
     assert_eq!(failure.error.kind, ErrorKind::AlreadyExists);
     let [a, b, c] = arguments;
     let taken = model(&[a, b, c, ("overwrite", true.into())]);
-    let taken = HostDirectory::create(&m.cx, &m.client, &other.0, taken)
+    let taken = HostDirectory::create(&m.cx(), &m.client, &other, taken)
         .await
         .unwrap();
     assert_eq!(taken.created, Some(false));
-    HostDirectory::delete(&m.cx, &m.client, &taken).await.unwrap();
+    HostDirectory::delete(&m.cx(), &m.client, &taken).await.unwrap();
     assert!(Path::new(&path).exists());
     // What is in it is not removed by accident.
     fs::write(format!("{path}/file"), "").unwrap();
-    let error = HostDirectory::delete(&m.cx, &m.client, &made).await.unwrap_err();
+    let error = HostDirectory::delete(&m.cx(), &m.client, &made)
+        .await
+        .unwrap_err();
     assert!(error.message.contains("force_destroy"), "{error}");
     let made = forced(&made);
     for _ in 0..2 {
-        HostDirectory::delete(&m.cx, &m.client, &made).await.unwrap();
+        HostDirectory::delete(&m.cx(), &m.client, &made).await.unwrap();
         assert!(!Path::new(&path).exists());
     }
 }
@@ -325,27 +237,27 @@ async fn command_runs_once_for_one_token() {
     let count = m.path("count");
     let command = format!("printf x >> '{count}'\necho \"done: $(cat)\"");
     let planned = model(&[("command", command.as_str().into())]);
-    let attempt = Attempt::new();
-    let made = HostCommand::create(&m.cx, &m.client, &attempt.0, planned)
+    let attempt = owner("token-19");
+    let made = HostCommand::create(&m.cx(), &m.client, &attempt, planned)
         .await
         .unwrap();
     assert_eq!(made.stdout.as_deref(), Some("done: \n"));
-    let again = HostCommand::create(&m.cx, &m.client, &attempt.0, made.clone())
+    let again = HostCommand::create(&m.cx(), &m.client, &attempt, made.clone())
         .await
         .unwrap();
     assert_eq!(again, made);
     assert_eq!(fs::read_to_string(&count).unwrap(), "x");
-    let found = HostCommand::find(&m.cx, &m.client, &attempt.0, &made.encode())
+    let found = HostCommand::find(&m.cx(), &m.client, &attempt, &made.encode())
         .await
         .unwrap();
     assert_eq!(found, Some(made.clone()));
     assert_eq!(
-        HostCommand::find(&m.cx, &m.client, &Attempt::new().0, &made.encode())
+        HostCommand::find(&m.cx(), &m.client, &owner("token-2"), &made.encode())
             .await
             .unwrap(),
         None
     );
-    HostCommand::delete(&m.cx, &m.client, &made).await.unwrap();
+    HostCommand::delete(&m.cx(), &m.client, &made).await.unwrap();
 }
 
 #[tokio::test]
@@ -367,13 +279,17 @@ async fn command_gets_secrets_but_nobody_else_does() {
             BTreeMap::from([("password".to_owned(), stack_core::Secret::from("hunter2"))]).encode(),
         ),
     ]);
-    let attempt = Attempt::new();
-    let made = HostCommand::create(&m.cx, &m.client, &attempt.0, planned)
+    let attempt = owner("token-20");
+    let made = HostCommand::create(&m.cx(), &m.client, &attempt, planned)
         .await
         .unwrap();
     assert_eq!(fs::read_to_string(&out).unwrap(), "first'hunter20\n");
     assert_eq!(made.stdout, None);
-    assert!(!fs::read_to_string(attempt.stamp()).unwrap().contains("hunter2"));
+    assert!(
+        !fs::read_to_string(m.path(&format!("kept/record-{}", attempt.token)))
+            .unwrap()
+            .contains("hunter2")
+    );
     let failing = model(&[
         ("command", "echo \"no: $password\" >&2\nfalse".into()),
         (
@@ -381,7 +297,7 @@ async fn command_gets_secrets_but_nobody_else_does() {
             BTreeMap::from([("password".to_owned(), stack_core::Secret::from("hunter2"))]).encode(),
         ),
     ]);
-    let failure = HostCommand::create(&m.cx, &m.client, &Attempt::new().0, failing)
+    let failure = HostCommand::create(&m.cx(), &m.client, &owner("token-3"), failing)
         .await
         .unwrap_err();
     assert!(
@@ -408,29 +324,29 @@ async fn command_has_conditions() {
         ("creates", mark.as_str().into()),
         ("on_destroy", format!("rm '{mark}'").as_str().into()),
     ]);
-    let attempt = Attempt::new();
-    let made = HostCommand::create(&m.cx, &m.client, &attempt.0, planned)
+    let attempt = owner("token-21");
+    let made = HostCommand::create(&m.cx(), &m.client, &attempt, planned)
         .await
         .unwrap();
     assert_eq!(
-        HostCommand::read(&m.cx, &m.client, &made).await.unwrap(),
+        HostCommand::read(&m.cx(), &m.client, &made).await.unwrap(),
         Some(made.clone())
     );
-    let other = Attempt::new();
-    let skipped = HostCommand::create(&m.cx, &m.client, &other.0, made.clone())
+    let other = owner("token-22");
+    let skipped = HostCommand::create(&m.cx(), &m.client, &other, made.clone())
         .await
         .unwrap();
     assert_eq!(skipped.stdout, None);
     assert_eq!(fs::read_to_string(&count).unwrap(), "x");
-    HostCommand::delete(&m.cx, &m.client, &made).await.unwrap();
+    HostCommand::delete(&m.cx(), &m.client, &made).await.unwrap();
     assert!(!Path::new(&mark).exists());
-    assert_eq!(HostCommand::read(&m.cx, &m.client, &made).await.unwrap(), None);
+    assert_eq!(HostCommand::read(&m.cx(), &m.client, &made).await.unwrap(), None);
     let unless = model(&[("command", "exit 9".into()), ("unless", "exit 0".into())]);
-    HostCommand::create(&m.cx, &m.client, &Attempt::new().0, unless)
+    HostCommand::create(&m.cx(), &m.client, &owner("token-4"), unless)
         .await
         .unwrap();
     let stops = model(&[("command", format!("false\ntouch '{mark}'").as_str().into())]);
-    HostCommand::create(&m.cx, &m.client, &Attempt::new().0, stops)
+    HostCommand::create(&m.cx(), &m.client, &owner("token-5"), stops)
         .await
         .unwrap_err();
     assert!(!Path::new(&mark).exists());
@@ -439,13 +355,16 @@ async fn command_has_conditions() {
 #[tokio::test]
 async fn machine_is_ready_and_described() {
     let m = Machine::start().await;
-    let ready = HostReady::create(&m.cx, &m.client, &Attempt::new().0, model(&[]))
+    let ready = HostReady::create(&m.cx(), &m.client, &owner("token-6"), model(&[]))
         .await
         .unwrap();
     assert!(ready.hostname.is_some() && ready.architecture.is_some() && ready.id.is_some());
-    let read = HostReady::read(&m.cx, &m.client, &ready).await.unwrap().unwrap();
+    let read = HostReady::read(&m.cx(), &m.client, &ready)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(read.id, ready.id);
-    let facts = HostFacts::read(&m.cx, &m.client, model(&[])).await.unwrap();
+    let facts = HostFacts::read(&m.cx(), &m.client, model(&[])).await.unwrap();
     assert_eq!(facts.hostname, ready.hostname);
     assert!(facts.cpus.unwrap() > 0 && facts.memory_mib.unwrap() > 0);
 }
@@ -457,14 +376,15 @@ async fn reads_of_a_moment_are_one_script() {
     for name in ["a", "b", "c"] {
         let path = m.path(name);
         let planned = model(&[("path", path.as_str().into()), ("content", name.into())]);
-        let made = HostFile::create(&m.cx, &m.client, &Attempt::new().0, planned).await;
+        let made = HostFile::create(&m.cx(), &m.client, &owner("token-7"), planned).await;
         files.push(made.unwrap());
     }
     assert_eq!(m.sshd.commands(), 3);
     let none = model(&[]);
+    let cx = m.cx();
     let (answers, facts) = tokio::join!(
-        HostFile::read_many(&m.cx, &m.client, &files),
-        HostFacts::read(&m.cx, &m.client, none)
+        HostFile::read_many(&cx, &m.client, &files),
+        HostFacts::read(&cx, &m.client, none)
     );
     for (answer, file) in answers.into_iter().zip(files) {
         assert_eq!(answer.unwrap(), Some(file));
@@ -476,125 +396,82 @@ async fn reads_of_a_moment_are_one_script() {
 #[tokio::test]
 async fn machine_that_went_away_is_reached_again() {
     let mut m = Machine::start().await;
-    HostFacts::read(&m.cx, &m.client, model(&[])).await.unwrap();
+    HostFacts::read(&m.cx(), &m.client, model(&[])).await.unwrap();
     m.sshd.stop();
-    let error = HostFacts::read(&m.cx, &m.client, model(&[])).await.unwrap_err();
+    let error = HostFacts::read(&m.cx(), &m.client, model(&[])).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
     m.sshd.restart().unwrap();
-    HostFacts::read(&m.cx, &m.client, model(&[])).await.unwrap();
+    HostFacts::read(&m.cx(), &m.client, model(&[])).await.unwrap();
 }
 
 #[tokio::test]
 async fn packages_come_and_only_ours_go() {
     let m = Machine::start().await;
     let (db, log) = (m.path("db"), m.path("apt.log"));
-    fs::create_dir(&db).unwrap();
     fs::write(format!("{db}/old"), "").unwrap();
-    m.program(
-        "dpkg-query",
-        &format!(
-            "#!/bin/sh\n# -W -f FORMAT -- NAME\n[ -e '{db}'/\"$5\" ] || exit 1\ncase $3 in\n'${{Version}}') printf 1.0 ;;\n*Version*) echo 'installed 1.0' ;;\n*) printf installed ;;\nesac\n"
-        ),
-    );
-    m.program(
-        "apt-get",
-        &format!(
-            "#!/bin/sh\necho \"$@\" >> '{log}'\nverb=$1\nwhile [ \"$1\" != -- ] && [ $# -gt 0 ]; do shift; done\n[ $# -gt 0 ] && shift\nfor p in \"$@\"; do\n  if [ \"$p\" = nonsense ]; then echo 'E: Unable to locate package nonsense' >&2; exit 100; fi\n  if [ $verb = install ]; then : > '{db}'/\"$p\"; else rm -f '{db}'/\"$p\"; fi\ndone\n"
-        ),
-    );
-    let attempt = Attempt::new();
+    let attempt = owner("token-23");
     let planned = model(&[("names", strings(&["old", "new"])), ("update", false.into())]);
-    let made = HostPackage::create(&m.cx, &m.client, &attempt.0, planned)
+    let made = HostPackage::create(&m.cx(), &m.client, &attempt, planned)
         .await
         .unwrap();
     assert_eq!(made.installed, Some(BTreeSet::from(["new".to_owned()])));
     assert_eq!(made.versions.clone().unwrap()["old"], "1.0");
     assert_eq!(
-        HostPackage::read(&m.cx, &m.client, &made).await.unwrap(),
+        HostPackage::read(&m.cx(), &m.client, &made).await.unwrap(),
         Some(made.clone())
     );
     // A repeated attempt installs nothing and still knows what is ours.
     let before = fs::read_to_string(&log).unwrap();
-    let again = HostPackage::create(&m.cx, &m.client, &attempt.0, made.clone())
+    let again = HostPackage::create(&m.cx(), &m.client, &attempt, made.clone())
         .await
         .unwrap();
     assert_eq!(again, made);
     assert_eq!(fs::read_to_string(&log).unwrap(), before);
-    let found = HostPackage::find(&m.cx, &m.client, &attempt.0, &made.encode())
+    let found = HostPackage::find(&m.cx(), &m.client, &attempt, &made.encode())
         .await
         .unwrap();
     assert_eq!(found, Some(made.clone()));
     // One that was removed by hand is missed.
     fs::remove_file(format!("{db}/new")).unwrap();
-    let drifted = HostPackage::read(&m.cx, &m.client, &made).await.unwrap().unwrap();
+    let drifted = HostPackage::read(&m.cx(), &m.client, &made)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(drifted.names, BTreeSet::from(["old".to_owned()]));
-    let back = HostPackage::update(&m.cx, &m.client, &drifted, made.clone())
+    let back = HostPackage::update(&m.cx(), &m.client, &drifted, made.clone())
         .await
         .unwrap();
     assert_eq!(back.installed, made.installed);
     let failure = HostPackage::create(
-        &m.cx,
+        &m.cx(),
         &m.client,
-        &Attempt::new().0,
+        &owner("token-8"),
         model(&[("names", strings(&["nonsense"])), ("update", false.into())]),
     )
     .await
     .unwrap_err();
     assert_eq!(failure.error.attribute, Some(stack_core::Path::of(&["names"])));
     for _ in 0..2 {
-        HostPackage::delete(&m.cx, &m.client, &made).await.unwrap();
+        HostPackage::delete(&m.cx(), &m.client, &made).await.unwrap();
         assert!(Path::new(&format!("{db}/old")).exists() && !Path::new(&format!("{db}/new")).exists());
     }
+    assert_eq!(HostPackage::read(&m.cx(), &m.client, &made).await.unwrap(), None);
+    let imported = HostPackage::import(&m.cx(), &m.client, "old").await.unwrap();
     assert_eq!(
-        HostPackage::read(&m.cx, &m.client, &made)
-            .await
-            .unwrap()
-            .unwrap()
-            .names
-            .len(),
-        1
+        (imported.id.as_deref(), imported.imported),
+        (Some("old"), Some(true))
     );
-}
-
-/// A stand-in for `systemctl` with one unit, `broker`, whose state lies in files.
-fn systemctl(folder: &str) -> String {
-    format!(
-        r#"#!/bin/sh
-d='{folder}'
-verb=$1; shift
-for last in "$@"; do :; done
-if [ "$verb" != daemon-reload ]; then echo "$verb" >> "$d/log"; fi
-show() {{
-  case $1 in
-    LoadState) if [ "$last" = broker ]; then v=loaded; else v=not-found; fi ;;
-    ActiveState) if [ -e "$d/active" ]; then v=active; elif [ -e "$d/broken" ]; then v=failed; else v=inactive; fi ;;
-    UnitFileState) if [ -e "$d/enabled" ]; then v=enabled; else v=disabled; fi ;;
-    Result) v=exit-code ;;
-    ExecMainStatus) v=1 ;;
-    *) v= ;;
-  esac
-  if [ "$value" = yes ]; then echo "$v"; else echo "$1=$v"; fi
-}}
-case $verb in
-  show)
-    value=no
-    for a in "$@"; do if [ "$a" = --value ]; then value=yes; fi; done
-    while [ $# -gt 0 ]; do if [ "$1" = -p ]; then show "$2"; fi; shift; done ;;
-  start | restart | reload-or-restart) if [ -e "$d/broken" ]; then exit 1; fi; : > "$d/active" ;;
-  stop) rm -f "$d/active" ;;
-  enable) : > "$d/enabled" ;;
-  disable) rm -f "$d/enabled" ;;
-esac
-"#
-    )
+    HostPackage::delete(&m.cx(), &m.client, &imported).await.unwrap();
+    assert_eq!(
+        HostPackage::read(&m.cx(), &m.client, &imported).await.unwrap(),
+        Some(imported)
+    );
 }
 
 #[tokio::test]
 async fn service_follows_and_is_put_back() {
     let m = Machine::start().await;
     let state = m.path("unit");
-    fs::create_dir(&state).unwrap();
-    m.program("systemctl", &systemctl(&state));
     let exists = |name: &str| Path::new(&state).join(name).exists();
     let verbs = || {
         let log = fs::read_to_string(format!("{state}/log")).unwrap_or_default();
@@ -604,34 +481,33 @@ async fn service_follows_and_is_put_back() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    fs::write(format!("{state}/enabled"), "").unwrap();
     let triggers = |v: &str| BTreeMap::from([("file".to_owned(), v.to_owned())]).encode();
     let planned = model(&[("name", "broker".into()), ("triggers", triggers("1"))]);
-    let made = HostService::create(&m.cx, &m.client, &Attempt::new().0, planned)
+    let made = HostService::create(&m.cx(), &m.client, &owner("token-9"), planned)
         .await
         .unwrap();
     assert_eq!((made.was_enabled, made.was_running), (Some(true), Some(false)));
     assert_eq!(verbs(), "start");
     assert_eq!(
-        HostService::read(&m.cx, &m.client, &made).await.unwrap(),
+        HostService::read(&m.cx(), &m.client, &made).await.unwrap(),
         Some(made.clone())
     );
     // A changed trigger restarts; nothing else does.
     let changed: stack_core::Value = made.encode().with_attribute("triggers", triggers("2"));
     let changed = Decode::decode(&changed, &stack_core::Path::root()).unwrap();
-    let changed = HostService::update(&m.cx, &m.client, &made, changed)
+    let changed = HostService::update(&m.cx(), &m.client, &made, changed)
         .await
         .unwrap();
     assert_eq!(verbs(), "restart");
     let disabled = changed.encode().with_attribute("enabled", false.into());
     let disabled = Decode::decode(&disabled, &stack_core::Path::root()).unwrap();
-    let disabled = HostService::update(&m.cx, &m.client, &changed, disabled)
+    let disabled = HostService::update(&m.cx(), &m.client, &changed, disabled)
         .await
         .unwrap();
     assert_eq!(verbs(), "disable");
     // Drift is seen.
     fs::remove_file(format!("{state}/active")).unwrap();
-    let drifted = HostService::read(&m.cx, &m.client, &disabled)
+    let drifted = HostService::read(&m.cx(), &m.client, &disabled)
         .await
         .unwrap()
         .unwrap();
@@ -639,13 +515,13 @@ async fn service_follows_and_is_put_back() {
     // It goes back to enabled and stopped, as it was found.
     fs::write(format!("{state}/active"), "").unwrap();
     for _ in 0..2 {
-        HostService::delete(&m.cx, &m.client, &made).await.unwrap();
+        HostService::delete(&m.cx(), &m.client, &made).await.unwrap();
         assert!(!exists("active"));
     }
     // One that does not start is an error that says where to look.
     fs::write(format!("{state}/broken"), "").unwrap();
     let planned = model(&[("name", "broker".into())]);
-    let failure = HostService::create(&m.cx, &m.client, &Attempt::new().0, planned)
+    let failure = HostService::create(&m.cx(), &m.client, &owner("token-10"), planned)
         .await
         .unwrap_err();
     assert!(
@@ -659,7 +535,7 @@ async fn service_follows_and_is_put_back() {
         failure.error
     );
     let unknown = model(&[("name", "nobody".into())]);
-    let failure = HostService::create(&m.cx, &m.client, &Attempt::new().0, unknown)
+    let failure = HostService::create(&m.cx(), &m.client, &owner("token-11"), unknown)
         .await
         .unwrap_err();
     assert_eq!(failure.error.attribute, Some(stack_core::Path::of(&["name"])));
@@ -671,20 +547,20 @@ async fn another_machine_is_denied_and_bad_arguments_are_named() {
     let other = Sshd::start().unwrap();
     let mut wrong = config(&m.sshd);
     wrong.host_keys = config(&other).host_keys;
-    let client = Host::connect(&m.cx, wrong).await.unwrap();
-    let error = HostFacts::read(&m.cx, &client, model(&[])).await.unwrap_err();
+    let client = Host::connect(&m.cx(), wrong).await.unwrap();
+    let error = HostFacts::read(&m.cx(), &client, model(&[])).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
-    let failure = HostReady::create(&m.cx, &client, &Attempt::new().0, model(&[]))
+    let failure = HostReady::create(&m.cx(), &client, &owner("token-12"), model(&[]))
         .await
         .unwrap_err();
     assert_eq!(failure.error.kind, ErrorKind::Denied);
     let mut none = config(&m.sshd);
     none.host_keys.clear();
-    let error = Host::connect(&m.cx, none).await.err().unwrap();
+    let error = Host::connect(&m.cx(), none).await.err().unwrap();
     assert_eq!(error.attribute, Some(stack_core::Path::of(&["host_keys"])));
     let mut bad = config(&m.sshd);
     bad.private_key = "nonsense".into();
-    let error = Host::connect(&m.cx, bad).await.err().unwrap();
+    let error = Host::connect(&m.cx(), bad).await.err().unwrap();
     assert_eq!(error.attribute, Some(stack_core::Path::of(&["private_key"])));
 }
 

@@ -1,0 +1,5 @@
+//! The provider against a machine.
+
+mod contract;
+mod life;
+mod machine;
