@@ -35,6 +35,6 @@ pub use provider::{provider_address, provider_for};
 pub use reference::{Access, EachPart, PathKind, Reference, Subject, Traversal};
 pub use sources::{Entry, MemorySources, Sources};
 pub use type_expression::{Defaults, TypeConstraint, type_constraint};
-pub use validate::{Schemas, validate};
+pub use validate::{Schemas, validate, validate_expression};
 pub use variables::{VariableInput, variable_values};
 pub use version::check_version;

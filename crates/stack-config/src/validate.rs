@@ -9,6 +9,7 @@ mod schema;
 use stack_core::{Diagnostics, Mode, Schema};
 
 use crate::configuration::{Condition, Configuration, Module, Resource};
+use crate::expression::Expr;
 use references::Site;
 pub(crate) use schema::{too_few_blocks, too_many_blocks};
 
@@ -39,6 +40,14 @@ pub fn validate(configuration: &Configuration, schemas: &dyn Schemas) -> Diagnos
     let mut seen = std::collections::BTreeSet::new();
     diagnostics.0.retain(|d| seen.insert((d.labels.first().map(|(span, _)| *span), d.summary.clone(), d.detail.clone())));
     diagnostics
+}
+
+/// Checks what an expression refers to that stands in no block, as one typed into the console: it sees what the root
+/// module declares.
+pub fn validate_expression(configuration: &Configuration, schemas: &dyn Schemas, expr: &Expr) -> Diagnostics {
+    let mut validator = Validator { configuration, schemas, diagnostics: Diagnostics::new() };
+    validator.expr(&Site::of(&configuration.root), expr);
+    validator.diagnostics
 }
 
 struct Validator<'c> {
