@@ -19,7 +19,7 @@ use stack_plan::{Options, PlanInput};
 use stack_state::seal::Sealer;
 use stack_state::{Lineage, Salt, State};
 
-use crate::arguments::{VariableArgument, WorkspaceArguments};
+use crate::arguments::{VariableArgument, VariableArguments, WorkspaceArguments};
 use crate::disk::{Disk, cause};
 use crate::error::{CommandError, chain};
 use crate::registry;
@@ -219,23 +219,35 @@ impl Workspace {
         }
     }
 
-    /// What a saved plan was made from: nothing else is read.
-    pub(crate) fn saved(file: &PlanFile) -> Result<Self, CommandError> {
+    /// What a saved plan was made from: nothing else is read. Only ephemeral variables, which are never stored, are
+    /// given anew.
+    pub(crate) fn saved(file: &PlanFile, arguments: &VariableArguments) -> Result<Self, CommandError> {
         let providers = Arc::new(registry::providers());
         let sources: Arc<dyn Sources> = Arc::new(file.sources.clone());
         let Checked { configuration, warnings } = check(&*sources, &file.folder, &providers)?;
         let place = place(&configuration.root.settings, &file.folder, &file.environment)?;
+        let mut map = configuration.sources.clone();
+        let mut reduced = configuration.clone();
+        reduced.root.variables.retain(|name, _| !file.variables.contains_key(name));
+        let inputs = given_anew(&Disk::default(), &arguments.0)?;
+        let (anew, problems) = stack_config::variable_values(&reduced, &mut map, &inputs);
+        let mut all = warnings;
+        all.extend(problems);
+        if all.has_errors() {
+            let hint = "a saved plan has settled all variables but the ephemeral ones";
+            return Err(CommandError::from(all).with_sources(&map).hint(hint));
+        }
         Ok(Self {
             files: Rooted { inner: sources, folder: file.folder.clone() },
             folder: file.folder.clone(),
-            map: configuration.sources.clone(),
+            map,
             configuration,
-            variables: file.variables.clone(),
+            variables: file.variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(anew).collect(),
             environment: file.environment.clone(),
             timestamp: file.timestamp.clone(),
             providers,
             place,
-            warnings,
+            warnings: all,
             disk: Arc::default(),
         })
     }
@@ -252,6 +264,12 @@ impl Workspace {
             timestamp: &self.timestamp,
             options,
         }
+    }
+
+    /// The values of variables that may be stored.
+    pub(crate) fn stored_variables(&self) -> BTreeMap<Arc<str>, Value> {
+        let stored = |name: &Arc<str>| !self.configuration.root.variables.get(name).is_some_and(|v| v.ephemeral);
+        self.variables.iter().filter(|(name, _)| stored(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
     }
 
     /// Everything that was read so far.
@@ -290,26 +308,41 @@ fn variable_inputs(
     folder: &str,
     arguments: &[VariableArgument],
 ) -> Result<Vec<VariableInput>, CommandError> {
-    let mut inputs = Vec::new();
-    let mut environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter_map(|(name, value)| Some((name.strip_prefix("STACK_VAR_")?.to_owned(), value)))
-        .collect();
-    environment.sort();
-    inputs.extend(environment.into_iter().map(|(name, text)| VariableInput::Environment { name, text }));
+    let mut inputs = from_environment();
     for entry in disk.list(folder).unwrap_or_default() {
         if !entry.folder && entry.name.ends_with(".auto.vars.hcl") {
             let path = if folder == "." { entry.name } else { format!("{folder}/{}", entry.name) };
             inputs.push(variable_file(disk, &path)?);
         }
     }
-    for argument in arguments {
-        inputs.push(match argument {
-            VariableArgument::Value(name, text) => VariableInput::Argument { name: name.clone(), text: text.clone() },
-            VariableArgument::File(path) => variable_file(disk, path)?,
-        });
-    }
+    inputs.extend(from_arguments(disk, arguments)?);
     Ok(inputs)
+}
+
+/// Sources of values for what a saved plan has not stored.
+fn given_anew(disk: &Disk, arguments: &[VariableArgument]) -> Result<Vec<VariableInput>, CommandError> {
+    let mut inputs = from_environment();
+    inputs.extend(from_arguments(disk, arguments)?);
+    Ok(inputs)
+}
+
+fn from_environment() -> Vec<VariableInput> {
+    let mut all: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| Some((name.strip_prefix("STACK_VAR_")?.to_owned(), value)))
+        .collect();
+    all.sort();
+    all.into_iter().map(|(name, text)| VariableInput::Environment { name, text }).collect()
+}
+
+fn from_arguments(disk: &Disk, arguments: &[VariableArgument]) -> Result<Vec<VariableInput>, CommandError> {
+    let input = |argument: &VariableArgument| match argument {
+        VariableArgument::Value(name, text) => {
+            Ok(VariableInput::Argument { name: name.clone(), text: text.clone() })
+        }
+        VariableArgument::File(path) => variable_file(disk, path),
+    };
+    arguments.iter().map(input).collect()
 }
 
 fn variable_file(disk: &Disk, path: &str) -> Result<VariableInput, CommandError> {

@@ -12,7 +12,7 @@ use stack_plan::{Mode, Options, Plan};
 use stack_state::State;
 
 use super::plan::has_failed_check;
-use crate::arguments::{ApplyArguments, PlanningArguments, WorkspaceArguments};
+use crate::arguments::{ApplyArguments, PlanningArguments, VariableArguments, WorkspaceArguments};
 use crate::document;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -42,11 +42,11 @@ impl Arguments {
         let applying = Applying { ui, apply: &self.apply, command: "stack apply" };
         match self.path.as_deref().filter(|path| is_plan_file(path)) {
             Some(path) => {
-                if self.planning.is_given() || !self.workspace.variables.0.is_empty() {
-                    let detail = "A saved plan has settled its variables and what is planned.";
+                if self.planning.is_given() {
+                    let detail = "A saved plan has settled what is planned.";
                     return Err(CommandError::usage(detail).hint("leave these options out, or make a new plan with them"));
                 }
-                applying.run(Source::Saved(path))
+                applying.run(Source::Saved { path, variables: &self.workspace.variables })
             }
             None => {
                 let folder = self.path.as_deref();
@@ -68,7 +68,12 @@ pub(super) enum Source<'a> {
         options: Options,
     },
     /// A plan file.
-    Saved(&'a str),
+    Saved {
+        /// Its path.
+        path: &'a str,
+        /// Values of ephemeral variables.
+        variables: &'a VariableArguments,
+    },
 }
 
 /// An apply or destroy.
@@ -91,9 +96,9 @@ impl Applying<'_> {
         }
         let (workspace, options, file) = match source {
             Source::Folder { folder, workspace, options } => (Workspace::load(folder, workspace)?, options, None),
-            Source::Saved(path) => {
+            Source::Saved { path, variables } => {
                 let file = read_plan_file(path)?;
-                (Workspace::saved(&file)?, file.options.clone(), Some(file))
+                (Workspace::saved(&file, variables)?, file.options.clone(), Some(file))
             }
         };
         block_on(self.work(&workspace, &options, file.as_ref()))?
@@ -273,7 +278,9 @@ fn check_basis(planned: &State, now: &State) -> Result<(), CommandError> {
     if untouched(planned) && untouched(now) {
         return Ok(());
     }
-    let moved = if planned.lineage != now.lineage {
+    let moved = if untouched(planned) {
+        format!("Nothing was recorded then, and the state is at serial {} now.", now.serial)
+    } else if planned.lineage != now.lineage {
         "It is the state of another environment, or was started anew since.".to_owned()
     } else if planned.serial != now.serial || planned.position != now.position {
         format!("The plan was made at serial {}, and the state is at serial {} now.", planned.serial, now.serial)

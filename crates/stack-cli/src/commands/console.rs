@@ -6,15 +6,17 @@ use std::path::Path;
 
 use clap::Args;
 use stack_config::configuration::ResourceKey;
-use stack_core::{InstanceKey, ModulePath, SourceMap, Value};
-use stack_plan::{Evaluator, Expansion, Options};
+use stack_config::{Reference, Scope, Sources};
+use stack_core::{Diagnostics, FileId, InstanceKey, ModulePath, SourceMap, Value};
+use stack_plan::{Evaluator, Expansion, InstanceScope, Options};
 use stack_state::State;
 
 use crate::arguments::WorkspaceArguments;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::registry;
 use crate::ui::Ui;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, now};
 
 /// Asked for the next line on a terminal.
 const PROMPT: &str = "> ";
@@ -39,7 +41,8 @@ impl Arguments {
         let options = Options::default();
         let evaluator = Evaluator::new(workspace.input(&state, &options), true);
         put_in_recorded(&evaluator, &state);
-        let scope = evaluator.scope(&ModulePath::root());
+        let scope = ConsoleScope { inside: evaluator.scope(&ModulePath::root()) };
+        let known = registry::Known(&workspace.providers);
         let terminal = std::io::stdin().is_terminal();
         let mut input = std::io::stdin().lock();
         loop {
@@ -53,7 +56,17 @@ impl Arguments {
             if length == 0 || terminal && matches!(line.trim(), "exit" | "quit") {
                 return Ok(Exit::Done);
             }
-            match stack_config::console_line(&line, &scope) {
+            // What is not declared is a mistake wherever it stands, also where `try` would hide it.
+            let declared = match stack_config::parse_expression(line.trim_end(), FileId(0)) {
+                Ok(expr) => stack_config::validate_expression(&workspace.configuration, &known, &expr),
+                Err(_) => Diagnostics::new(),
+            };
+            let answer = if declared.has_errors() {
+                Err(declared)
+            } else {
+                stack_config::console_line(&line, &scope)
+            };
+            match answer {
                 Ok(text) if text.is_empty() => {}
                 Ok(text) => ui.data(&format!("{text}\n")),
                 Err(mut diagnostics) => {
@@ -69,6 +82,41 @@ impl Arguments {
                 }
             }
         }
+    }
+}
+
+/// The root module, with a clock and random numbers: what is typed is evaluated now.
+struct ConsoleScope<'e, 'a> {
+    inside: InstanceScope<'e, 'a>,
+}
+
+impl Scope for ConsoleScope<'_, '_> {
+    fn value(&self, reference: &Reference) -> Result<Value, Diagnostics> {
+        self.inside.value(reference)
+    }
+
+    fn sources(&self) -> &dyn Sources {
+        self.inside.sources()
+    }
+
+    fn module_dir(&self) -> &str {
+        self.inside.module_dir()
+    }
+
+    fn provider_function(&self, provider: &str, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+        self.inside.provider_function(provider, name, arguments)
+    }
+
+    fn timestamp(&self) -> Option<String> {
+        Some(now())
+    }
+
+    fn plan_timestamp(&self) -> Option<String> {
+        self.inside.plan_timestamp()
+    }
+
+    fn random(&self) -> Option<[u8; 16]> {
+        Some(*uuid::Uuid::new_v4().as_bytes())
     }
 }
 

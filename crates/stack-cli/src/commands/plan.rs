@@ -111,7 +111,7 @@ fn save(
         tool_version: VERSION.to_owned(),
         folder: workspace.folder.clone(),
         sources: workspace.saved_sources(),
-        variables: workspace.variables.clone(),
+        variables: workspace.stored_variables(),
         environment: workspace.environment.clone(),
         timestamp: workspace.timestamp.clone(),
         options: options.clone(),

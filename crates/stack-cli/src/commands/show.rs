@@ -3,6 +3,7 @@
 use clap::Args;
 use stack_state::State;
 
+use crate::arguments::VariableArguments;
 use crate::document;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -19,6 +20,8 @@ pub(super) struct Arguments {
     /// Name of the environment
     #[arg(long, value_name = "NAME", env = "STACK_ENV", default_value = "default", hide_env_values = true, value_parser = crate::arguments::environment)]
     env: String,
+    #[command(flatten)]
+    variables: VariableArguments,
     /// As JSON, with sensitive values
     #[arg(long)]
     json: bool,
@@ -34,7 +37,7 @@ impl Arguments {
 
     fn plan(&self, ui: &Ui, path: &str) -> Result<Exit, CommandError> {
         let file = read_plan_file(path)?;
-        let workspace = Workspace::saved(&file)?;
+        let workspace = Workspace::saved(&file, &self.variables)?;
         let plan = stack_engine::replay(workspace.input(&file.state, &file.options), &file.answers)
             .map_err(|diagnostics| CommandError::from(diagnostics).with_sources(&workspace.map))?;
         if self.json {

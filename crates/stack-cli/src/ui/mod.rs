@@ -11,7 +11,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use stack_core::{Diagnostics, SourceMap};
-use stack_engine::event::{Event, Events};
+use stack_engine::event::Events;
 
 /// Where and how things are shown.
 #[derive(Clone, Debug)]
@@ -94,13 +94,6 @@ impl Ui {
 pub(crate) trait Progress: Events {
     /// Removes what is drawn on the terminal; events after this are shown as lines.
     fn finish(&self);
-}
-
-/// Events go nowhere.
-pub(crate) struct Silent;
-
-impl Events for Silent {
-    fn event(&self, _: Event) {}
 }
 
 /// Colours, or none.
