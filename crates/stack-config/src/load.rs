@@ -28,7 +28,13 @@ pub struct Loaded {
 /// A module is all files of a folder whose names end in `.hcl`, except those ending in `.vars.hcl`. Mistakes of all
 /// files are reported together; behind a syntax error reading goes on with the next block.
 pub fn load(sources: &dyn Sources, dir: &str) -> Loaded {
-    let mut loader = Loader { sources, map: SourceMap::default(), diagnostics: Diagnostics::new(), root: clean(dir) };
+    let mut loader = Loader {
+        sources,
+        map: SourceMap::default(),
+        diagnostics: Diagnostics::new(),
+        root: clean(dir),
+        folders: BTreeMap::new(),
+    };
     let root = loader.module(Vec::new(), String::new(), &mut Vec::new(), None);
     let Loader { map, mut diagnostics, .. } = loader;
     diagnostics.0.sort_by_key(|d| d.labels.first().map(|(span, _)| *span));
@@ -43,6 +49,8 @@ struct Loader<'s> {
     diagnostics: Diagnostics,
     /// Folder of the root module.
     root: String,
+    /// Folders that were read already; one may be called several times.
+    folders: BTreeMap<String, Folder>,
 }
 
 impl Loader<'_> {
@@ -67,16 +75,17 @@ impl Loader<'_> {
             );
             return None;
         }
-        let files = self.files(&path, called)?;
-        let mut folder = Folder::default();
-        folder.module.names.clone_from(&names);
-        folder.module.dir.clone_from(&dir);
-        for (name, text) in files {
-            let id = self.map.add(name, text.clone());
-            let tree = syntax::parse(id, &text, &mut self.diagnostics);
-            folder.add(id, &text, &tree, &mut self.diagnostics);
-        }
+        let folder = match self.folders.get(&path) {
+            Some(folder) => folder.clone(),
+            None => {
+                let folder = self.folder(&path, called)?;
+                self.folders.insert(path.clone(), folder.clone());
+                folder
+            }
+        };
         let Folder { mut module, calls, .. } = folder;
+        module.names.clone_from(&names);
+        module.dir.clone_from(&dir);
         open.push(path);
         let mut loaded = BTreeMap::new();
         for call in calls {
@@ -89,6 +98,17 @@ impl Loader<'_> {
         open.pop();
         module.calls = loaded;
         Some(module)
+    }
+
+    /// The blocks of a folder's files.
+    fn folder(&mut self, path: &str, called: Option<(Span, &str)>) -> Option<Folder> {
+        let mut folder = Folder { root: called.is_none(), ..Folder::default() };
+        for (name, text) in self.files(path, called)? {
+            let id = self.map.add(name, text.clone());
+            let tree = syntax::parse(id, &text, &mut self.diagnostics);
+            folder.add(id, &text, &tree, &mut self.diagnostics);
+        }
+        Some(folder)
     }
 
     /// Names and texts of the files of a module.

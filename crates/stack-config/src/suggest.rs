@@ -2,11 +2,13 @@
 
 /// The candidate nearest to a misspelt name, if one is near enough to be meant.
 pub fn did_you_mean<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let limit = (given.chars().count() / 3).clamp(1, 3);
+    let length = given.chars().count();
+    // A name of one letter is one letter away from every other.
+    let limit = (length / 3).clamp(1, 3).min(length.saturating_sub(1));
     candidates
         .into_iter()
         .map(|candidate| (strsim::osa_distance(given, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit && *candidate != given)
+        .filter(|(distance, candidate)| *distance <= limit && *distance < given.chars().count() && *candidate != given)
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -21,5 +23,6 @@ mod tests {
         assert_eq!(did_you_mean("instnace_type", ["instance_type", "ami"]), Some("instance_type"));
         assert_eq!(did_you_mean("x", ["quite_different"]), None);
         assert_eq!(did_you_mean("triggers", ["input"]), None);
+        assert_eq!(did_you_mean("z", ["x"]), None);
     }
 }

@@ -27,11 +27,13 @@ const BLOCKS: &[&str] = &[
 ];
 
 /// The blocks of the files of one folder; called modules are still to be loaded.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Folder {
+    /// It is the root module's.
+    pub(crate) root: bool,
     pub(crate) module: Module,
     pub(crate) calls: Vec<PendingCall>,
-    settings_span: Option<Span>,
+    pub(crate) settings_span: Option<Span>,
 }
 
 impl Folder {

@@ -16,6 +16,7 @@ use crate::reference::Reference;
 const META_ARGUMENTS: &[&str] = &["count", "depends_on", "for_each", "providers", "source", "version"];
 
 /// A `module` block.
+#[derive(Clone)]
 pub(crate) struct PendingCall {
     pub(crate) name: Arc<str>,
     pub(crate) span: Span,

@@ -25,7 +25,7 @@ impl Folder {
             );
             return;
         }
-        if !self.module.names.is_empty() {
+        if !self.root {
             reader.error(
                 Diagnostic::error(
                     "STK0104",

@@ -47,8 +47,8 @@ impl<'c> Validator<'c> {
     fn unknown_type(&self, resource: &Resource) -> Diagnostic {
         let key = &resource.key;
         let (what, other, word) = match key.mode {
-            Mode::Managed => ("resource", Mode::Data, "data source"),
-            Mode::Data => ("data", Mode::Managed, "resource"),
+            Mode::Managed => ("resource type", Mode::Data, "data source"),
+            Mode::Data => ("data source", Mode::Managed, "resource type"),
         };
         let provider = &resource.provider.name;
         let kind = if key.mode == Mode::Data { "data source" } else { "resource type" };

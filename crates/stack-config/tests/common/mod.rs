@@ -9,24 +9,24 @@ use stack_core::{Attribute, Block, Diagnostic, Diagnostics, Mode, Nesting, Schem
 
 /// Schemas of a few types: `stack_data`, `cloud_instance` with nested blocks, data `cloud_image`; the provider `cloud`
 /// requires `region`.
-pub struct Known {
+pub(crate) struct Known {
     resources: BTreeMap<(Mode, &'static str), Schema>,
     providers: BTreeMap<&'static str, Schema>,
 }
 
-pub fn optional(ty: Type) -> Attribute {
+pub(crate) fn optional(ty: Type) -> Attribute {
     Attribute::optional(ty)
 }
 
-pub fn required(ty: Type) -> Attribute {
+pub(crate) fn required(ty: Type) -> Attribute {
     Attribute { required: true, optional: false, ..Attribute::optional(ty) }
 }
 
-pub fn computed(ty: Type) -> Attribute {
+pub(crate) fn computed(ty: Type) -> Attribute {
     Attribute { computed: true, optional: false, ..Attribute::optional(ty) }
 }
 
-pub fn schema<const A: usize, const B: usize>(
+pub(crate) fn schema<const A: usize, const B: usize>(
     attributes: [(&str, Attribute); A],
     blocks: [(&str, Block); B],
 ) -> Schema {
@@ -38,7 +38,7 @@ pub fn schema<const A: usize, const B: usize>(
 }
 
 /// `cloud_instance`
-pub fn instance() -> Schema {
+pub(crate) fn instance() -> Schema {
     let disk = schema([("size", required(Type::Number)), ("type", optional(Type::String))], []);
     let timeouts = schema([("create", optional(Type::String))], []);
     schema(
@@ -59,7 +59,7 @@ pub fn instance() -> Schema {
 }
 
 impl Known {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let data = schema(
             [
                 ("input", optional(Type::Dynamic)),
@@ -104,13 +104,13 @@ impl Schemas for Known {
 
 /// A scope of local values.
 #[derive(Default)]
-pub struct Locals {
+pub(crate) struct Locals {
     values: BTreeMap<Arc<str>, Value>,
     sources: MemorySources,
 }
 
 impl Locals {
-    pub fn of<const N: usize>(values: [(&str, Value); N]) -> Self {
+    pub(crate) fn of<const N: usize>(values: [(&str, Value); N]) -> Self {
         let values = values.into_iter().map(|(name, value)| (Arc::from(name), value)).collect();
         Self { values, sources: MemorySources::new() }
     }

@@ -3,6 +3,7 @@ resource "stack_data" "a" {
 }
 resource "stack_data" "b" {
 }
+# error: STK0117 1-6 Moved object still exists
 moved {
   from = stack_data.a
   to   = stack_data.b
@@ -14,15 +15,18 @@ moved {
   from = stack_data.a
   to   = stack_data.c
 }
+# error: STK0117 1-6 Ambiguous move statements
 moved {
   from = stack_data.b
   to   = stack_data.c
 }
+# error: STK0117 1-6 Ambiguous move statements
 moved {
   from = stack_data.a
   to   = stack_data.d
 }
 # case: moves in a circle
+# error: STK0117 1-6 Cyclic dependency in move statements
 moved {
   from = stack_data.a
   to   = stack_data.b
@@ -32,18 +36,23 @@ moved {
   to   = stack_data.a
 }
 # case: addresses of moves
+# error: STK0117 1-6 Invalid "moved" addresses
 moved {
   from = stack_data.a
   to   = module.m
 }
 moved {
+# error: STK0117 10-24 Invalid address
+# hint: write the address without quotes
   from = "stack_data.a"
   to   = stack_data.b
 }
 moved {
+# error: STK0117 10-29 Invalid address
   from = stack_data.a[var.x]
   to   = stack_data.b
 }
+# error: STK0106 1-6 Missing required argument
 moved {
   from = stack_data.x
 }
@@ -55,11 +64,13 @@ moved {
   from = stack_data.a
   to   = stack_data.a[0]
 }
+# error: STK0117 1-6 Redundant move statement
 moved {
   from = stack_data.z
   to   = stack_data.z
 }
 # case: what was removed is no longer declared
+# error: STK0117 1-26 Removed resource still exists
 resource "stack_data" "a" {
 }
 removed {
@@ -71,6 +82,7 @@ removed {
 removed {
   from = module.m
 }
+# error: STK0117 1-11 Removed module still exists
 module "m" {
   source = "./m"
 }
@@ -79,12 +91,16 @@ locals {
 }
 # case: addresses of removed blocks
 removed {
+# error: STK0117 10-25 Resource instance keys not allowed
   from = stack_data.a[0]
 }
 removed {
+# error: STK0117 10-28 Data source address is not allowed
   from = data.cloud_image.i
 }
+# error: STK0106 1-8 Missing required argument
 removed {
+# error: STK0106 3-12 Missing required argument
   lifecycle {
   }
 }
@@ -94,6 +110,7 @@ import {
   id = "x"
 }
 import {
+# error: STK0117 8-26 Invalid import address
   to = data.cloud_image.i
   id = "x"
 }
@@ -102,6 +119,7 @@ import {
   id       = each.value
   for_each = var.missing
 }
+# error: STK0106 1-7 Missing required argument
 import {
   to = stack_data.a["x"]
 }
@@ -115,7 +133,9 @@ import {
   for_each = { x = "1" }
 }
 import {
+# error: STK0117 8-23 Configuration for import target does not exist
   to = stack_data.nope
+# error: STK0118 8-16 Reference to "each" in context without for_each
   id = each.key
 }
 resource "stack_data" "a" {

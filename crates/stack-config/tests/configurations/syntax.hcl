@@ -1,5 +1,6 @@
 # case: mistakes in several blocks are reported together
 variable "a" {
+# error: STK0101 13-14 Invalid expression
   default = = 1
 }
 output "good" {
@@ -7,26 +8,34 @@ output "good" {
 }
 output "b" {
   value = [1, 2
+# error: STK0101 1-2 Invalid expression
 }
 locals {
+# error: STK0101 7-8 Invalid expression
+# hint: strings stand in double quotes
   c = 'single'
 }
 # case: a block without end does not hide the others
+# error: STK0102 1-15 Unclosed configuration block
+# hint: the brace may also be missing in a block or an object inside this one
 variable "a" {
   default = 1
 output "o" {
   value = undeclared
 }
 locals {
+# error: STK0101 9-10 Missing newline after argument
   x = 1 1
 }
 # case: an argument may be set once
 locals {
   a = 1
+# error: STK0103 3-4 Attribute redefined
   a = 2
 }
 # case: one argument a line
 variable "v" {
+# error: STK0101 17-24 Missing newline after argument
   type = string default = 1
 }
 # case: braces in strings, heredocs and comments do not count
@@ -38,25 +47,37 @@ locals {
   EOT
 }
 variable "x" {
+# error: STK0105 3-7 Unsupported argument
   nope = 1
 }
 # case: arguments and unknown blocks at the top
+# error: STK0105 1-4 Unsupported argument
+# hint: values that are used in several places stand in a locals block
 foo = 1
+# error: STK0104 1-9 Unsupported block type
+# hint: did you mean "variable"?
 variabel "x" {
 }
+# error: STK0104 1-10 Unsupported block type
+# hint: settings stand in a stack block; providers need no declaration
 terraform {
   required_version = "1.0"
 }
+# error: STK0105 1-9 Unsupported argument
+# hint: did you mean to define a block of type "resource"? Write it without the equals sign
 resource = 1
 # case: expressions that only a closer look refuses
 locals {
   a = upper("a"
+# error: STK0101 3-4 Invalid expression
   b = "x"
 }
 locals {
+# error: STK0101 3-4 Invalid block definition
   c = "${"
 }
 # case: a template with a mistake inside
 output "o" {
+# error: STK0101 19-20 Invalid expression
   value = "a ${1 +} b"
 }
