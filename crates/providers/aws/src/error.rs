@@ -181,3 +181,38 @@ fn message(code: &str, said: &str) -> String {
         .unwrap_or(said);
     format!("{}{way_out}", said.trim_end_matches('.'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_say_what_the_engine_is_to_do() {
+        for (code, status, wanted) in [
+            ("RequestLimitExceeded", 503, ErrorKind::Throttled),
+            ("UnauthorizedOperation", 403, ErrorKind::Denied),
+            ("InvalidGroup.Duplicate", 400, ErrorKind::AlreadyExists),
+            ("InvalidPermission.Duplicate", 400, ErrorKind::AlreadyExists),
+            ("InvalidKeyPair.Duplicate", 400, ErrorKind::AlreadyExists),
+            ("InvalidGroup.NotFound", 400, ErrorKind::NotFound),
+            ("InvalidInstanceID.NotFound", 400, ErrorKind::NotFound),
+            ("InvalidInstanceID.Malformed", 400, ErrorKind::NotFound),
+            ("InvalidAMIID.Malformed", 400, ErrorKind::InvalidArgument),
+            ("DependencyViolation", 400, ErrorKind::Conflict),
+            ("InvalidGroup.InUse", 400, ErrorKind::Conflict),
+            ("IncorrectInstanceState", 400, ErrorKind::Conflict),
+            ("InsufficientInstanceCapacity", 500, ErrorKind::Unavailable),
+            ("SomethingNew", 500, ErrorKind::Unavailable),
+            ("SomethingNew", 400, ErrorKind::InvalidArgument),
+        ] {
+            assert_eq!(kind(code, status), wanted, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn a_new_object_that_is_not_found_is_not_visible_yet() {
+        let error = fresh(ProviderError::new(ErrorKind::NotFound, "no such group"));
+        assert_eq!(error.kind, ErrorKind::NotYetVisible);
+        assert_eq!(fresh(ProviderError::internal("x")).kind, ErrorKind::Internal);
+    }
+}

@@ -3,7 +3,8 @@
 /// Asks again and again until the answer is `Some`. (A closure that borrows its surroundings would make the future of
 /// the whole call one that cannot be sent to another thread, which is why [`Cx::poll`] does not serve here.)
 macro_rules! poll {
-    ($cx:expr, $what:literal, $ask:expr) => {
+    ($cx:expr, $what:literal, $ask:expr) => {{
+        let mut pause = std::time::Duration::from_secs(1);
         loop {
             let answer: Result<Option<_>, stack_provider::ProviderError> = $ask.await;
             match answer {
@@ -12,11 +13,12 @@ macro_rules! poll {
                 Err(error) => break Err(error),
             }
             $cx.progress($what);
-            if let Err(error) = $cx.sleep($crate::instance::PAUSE).await {
+            if let Err(error) = $cx.sleep(pause).await {
                 break Err(error);
             }
+            pause = (pause * 2).min($crate::instance::PAUSE);
         }
-    };
+    }};
 }
 
 mod launch;
@@ -35,7 +37,7 @@ use stack_provider::{
 use crate::client::{AwsClient, call};
 use crate::tags::{self, Tags};
 
-/// Pause between two looks at a slow change. The EC2 API reference advises 5 to 15 seconds.
+/// Longest pause between two looks at a slow change. The EC2 API reference advises 5 to 15 seconds.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// An EC2 instance. It is made running, and one found stopped is started by the next apply.
@@ -319,6 +321,7 @@ fn refine_change(prior: &Value, mut planned: Value) -> Refined {
     {
         replace.push(size);
     }
+    planned = refine_volume(prior, planned);
     let state = plain(prior, "instance_state");
     let is_stopped = matches!(state.as_str(), Some("stopped" | "stopping"));
     if is_stopped || plain(prior, "instance_type") != plain(&planned, "instance_type") {
@@ -328,6 +331,34 @@ fn refine_change(prior: &Value, mut planned: Value) -> Refined {
         planned = planned.with_attribute("instance_state", "running".into());
     }
     Refined { planned, replace }
+}
+
+/// What a volume gets by itself when its type or size changes is not known before.
+fn refine_volume(prior: &Value, planned: Value) -> Value {
+    let part = |object: &Value, name: &str| {
+        let value = Path::of(&["root_block_device", name]).get(object);
+        value.map_or(Value::NULL, Value::unmark_deep)
+    };
+    let changes = |name| part(prior, name) != part(&planned, name);
+    let by_size = |object: &Value| part(object, "volume_type").as_str() == Some("gp2");
+    let dependent: &[&str] = if changes("volume_type") {
+        &["iops", "throughput"]
+    } else if changes("volume_size") && by_size(&planned) {
+        &["iops"]
+    } else {
+        return planned;
+    };
+    let Some(mut block) = planned
+        .attribute("root_block_device")
+        .filter(|b| !b.is_null())
+        .cloned()
+    else {
+        return planned;
+    };
+    for name in dependent.iter().filter(|name| !changes(name)) {
+        block = block.with_attribute(name, Value::unknown(Type::Number));
+    }
+    planned.with_attribute("root_block_device", block)
 }
 
 fn validate(config: &Value) -> Vec<(Path, String)> {
@@ -353,4 +384,112 @@ fn validate(config: &Value) -> Vec<(Path, String)> {
         problems.push((address, format!("`{text}` is no IPv4 address")));
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stack_core::Decode as _;
+
+    fn prior() -> Value {
+        let model = InstanceModel {
+            ami: "ami-1".to_owned(),
+            instance_type: "t3.small".to_owned(),
+            user_data: Some("old".into()),
+            root_block_device: Some(RootBlockDevice {
+                volume_size: Some(20),
+                volume_type: Some("gp2".to_owned()),
+                iops: Some(100),
+                ..RootBlockDevice::default()
+            }),
+            id: Some("i-1".to_owned()),
+            public_ip: Some("192.0.2.1".to_owned()),
+            instance_state: Some("running".to_owned()),
+            ..InstanceModel::default()
+        };
+        model.encode()
+    }
+
+    fn with_volume(object: &Value, name: &str, value: Value) -> Value {
+        let block = object
+            .attribute("root_block_device")
+            .unwrap()
+            .with_attribute(name, value);
+        object.with_attribute("root_block_device", block)
+    }
+
+    #[test]
+    fn changed_user_data_changes_nothing_unless_told() {
+        let prior = prior();
+        let planned = prior.with_attribute("user_data", Value::from("new").sensitive());
+        let refined = Instance::refine(Some(&prior), planned.clone());
+        assert_eq!(refined, Refined::from(prior.clone()));
+        let told = planned.with_attribute("user_data_replace_on_change", true.into());
+        assert_eq!(
+            Instance::refine(Some(&prior), told).replace,
+            [Path::of(&["user_data"])]
+        );
+    }
+
+    #[test]
+    fn another_type_gives_another_public_address() {
+        let prior = prior();
+        let refined = Instance::refine(
+            Some(&prior),
+            prior.with_attribute("instance_type", "t3.large".into()),
+        );
+        assert!(refined.replace.is_empty());
+        assert!(!refined.planned.attribute("public_ip").unwrap().is_known());
+        assert_eq!(
+            refined.planned.attribute("instance_state"),
+            Some(&Value::from("running"))
+        );
+    }
+
+    #[test]
+    fn a_stopped_instance_is_to_be_started() {
+        let stopped = prior().with_attribute("instance_state", "stopped".into());
+        let refined = Instance::refine(Some(&stopped), stopped.clone());
+        assert_eq!(
+            refined.planned.attribute("instance_state"),
+            Some(&Value::from("running"))
+        );
+    }
+
+    #[test]
+    fn a_root_volume_grows_in_place_and_shrinks_by_replacement() {
+        let prior = prior();
+        let grown = Instance::refine(Some(&prior), with_volume(&prior, "volume_size", 30.into()));
+        assert!(grown.replace.is_empty());
+        let iops = Path::of(&["root_block_device", "iops"]);
+        assert!(
+            !iops.get(&grown.planned).unwrap().is_known(),
+            "gp2 gives more operations to a larger volume"
+        );
+        let shrunk = Instance::refine(Some(&prior), with_volume(&prior, "volume_size", 10.into()));
+        assert_eq!(shrunk.replace, [Path::of(&["root_block_device", "volume_size"])]);
+    }
+
+    #[test]
+    fn arguments_that_cannot_work_are_named() {
+        let config = |name: &str, value: Value| Value::object([(name.to_owned(), value)]);
+        let named = |config: &Value| {
+            validate(config)
+                .into_iter()
+                .map(|(path, _)| path.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            named(&config("user_data", "x".repeat(17_000).into())),
+            ["user_data"]
+        );
+        assert_eq!(named(&config("private_ip", "10.0.0".into())), ["private_ip"]);
+        let tokens = Value::object([("http_tokens".to_owned(), "always".into())]);
+        assert_eq!(
+            named(&config("metadata_options", tokens)),
+            ["metadata_options.http_tokens"]
+        );
+        let tags = Value::map(Type::String, [("stack:token".to_owned(), "x".into())].into());
+        assert_eq!(named(&config("tags", tags)), ["tags.stack:token"]);
+    }
 }
