@@ -6,9 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stack_core::{Schema, Value};
 use stack_provider::contract::{Fault, Faults};
-use stack_provider::{
-    Cx, ErrorKind, Failure, Owner, Ownership, ProviderError, Resource, async_trait,
-};
+use stack_provider::{Cx, ErrorKind, Failure, Owner, Ownership, ProviderError, Resource, async_trait};
 
 /// A way to break the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +72,21 @@ impl FakeRemote {
     ) -> Result<T, ProviderError> {
         let mut inner = self.lock();
         inner.calls += 1;
-        let fault = inner.fault.filter(|(nth, _)| *nth == inner.calls).map(|(_, fault)| fault);
+        let fault = inner
+            .fault
+            .filter(|(nth, _)| *nth == inner.calls)
+            .map(|(_, fault)| fault);
         inner.came |= fault.is_some();
         let failed = || Err(ProviderError::new(ErrorKind::Unavailable, "no answer").operation(operation));
         if fault == Some(Fault::Refused) {
             return failed();
         }
         let answer = change(&mut inner);
-        if fault == Some(Fault::AnswerLost) { failed() } else { answer }
+        if fault == Some(Fault::AnswerLost) {
+            failed()
+        } else {
+            answer
+        }
     }
 }
 
@@ -130,7 +135,11 @@ impl Resource for Thing {
     type Model = ThingModel;
     type Client = FakeRemote;
 
-    async fn read(_: &Cx, remote: &FakeRemote, prior: &ThingModel) -> Result<Option<ThingModel>, ProviderError> {
+    async fn read(
+        _: &Cx,
+        remote: &FakeRemote,
+        prior: &ThingModel,
+    ) -> Result<Option<ThingModel>, ProviderError> {
         let id = prior.id.clone().unwrap_or_default();
         let found = remote.call("Read", |inner| Ok(inner.things.get(&id).map(|s| model(&id, s))))?;
         Ok(found.map(|mut found| {
@@ -149,7 +158,11 @@ impl Resource for Thing {
     ) -> Result<ThingModel, Failure<ThingModel>> {
         let key = (owner.lineage.clone(), owner.token.clone());
         let id = remote.call("Create", |inner| {
-            let known = inner.things.iter().find(|(_, s)| s.owner == key).map(|(id, _)| id.clone());
+            let known = inner
+                .things
+                .iter()
+                .find(|(_, s)| s.owner == key)
+                .map(|(id, _)| id.clone());
             if let Some(id) = known.filter(|_| remote.flaw != Some(Flaw::ForgetsToken)) {
                 return Ok(id);
             }
@@ -182,7 +195,11 @@ impl Resource for Thing {
     ) -> Result<ThingModel, Failure<ThingModel>> {
         let id = prior.id.clone().unwrap_or_default();
         remote.call("Update", |inner| {
-            if let Some(stored) = inner.things.get_mut(&id).filter(|_| remote.flaw != Some(Flaw::IgnoresUpdate)) {
+            if let Some(stored) = inner
+                .things
+                .get_mut(&id)
+                .filter(|_| remote.flaw != Some(Flaw::IgnoresUpdate))
+            {
                 stored.size = planned.size;
             }
             Ok(())

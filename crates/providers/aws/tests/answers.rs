@@ -1,5 +1,7 @@
 //! What the provider makes of answers that a simulated cloud never gives.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[expect(dead_code, reason = "shared with tests that need a server")]
 mod common;
 

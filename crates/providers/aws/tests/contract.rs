@@ -1,5 +1,7 @@
 //! The contract kit on every resource type of `aws`, against a real implementation of the API.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Moto, connect, map, model, object};

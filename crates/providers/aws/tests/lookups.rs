@@ -1,5 +1,7 @@
 //! Data sources, and behaviour that takes several objects, against a real implementation of the API.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Moto, connect, cx, map, model, object};

@@ -1,5 +1,7 @@
 //! The contract kit on the types of `stack` and `random`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use stack_core::{Path, SchemaOf, Value};
 use stack_provider::Resource;
 use stack_provider::contract::{self, Change, Effect, Harness};

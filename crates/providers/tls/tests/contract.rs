@@ -1,8 +1,10 @@
 //! The contract kit on the types of `tls`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use stack_core::{Path, SchemaOf, Type, Value};
-use stack_provider::{DataSource as _, Resource};
 use stack_provider::contract::{self, Change, Effect, Harness};
+use stack_provider::{DataSource as _, Resource};
 use stack_provider_tls::{CertRequest, LocallySignedCert, PrivateKey, PublicKey, SelfSignedCert};
 
 /// The model of these arguments, defaults filled in.
@@ -60,7 +62,9 @@ async fn check<R: Resource<Client = ()>>(
     arguments: &[(&'static str, Value)],
     changes: &[(&'static str, Value, Effect)],
 ) {
-    contract::check(&Local::<R>::new(arguments, changes)).await.unwrap();
+    contract::check(&Local::<R>::new(arguments, changes))
+        .await
+        .unwrap();
 }
 
 const KEY: &str = "-----BEGIN PRIVATE KEY-----
@@ -122,7 +126,9 @@ async fn tls_cert_request_and_locally_signed_cert() {
     check::<CertRequest>(&arguments, &[("uris", strings(&["a:b"]), Effect::Replace)]).await;
 
     let cx = Local::<CertRequest>::new(&[], &[]).cx();
-    let public = PublicKey::read(&cx, &(), model(&[("private_key_pem", KEY.into())])).await.unwrap();
+    let public = PublicKey::read(&cx, &(), model(&[("private_key_pem", KEY.into())]))
+        .await
+        .unwrap();
     let public = public.public_key_pem.unwrap();
     let arguments = [
         ("ca_private_key_pem", KEY.into()),

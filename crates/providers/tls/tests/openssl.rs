@@ -1,5 +1,7 @@
 //! What the provider makes, judged by OpenSSL and OpenSSH.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -61,8 +63,8 @@ async fn key(algorithm: &str, curve: &str) -> PrivateKeyModel {
     PrivateKey::create(&cx(), &(), &owner(), planned).await.unwrap()
 }
 
-fn text(secret: &Option<stack_core::Secret<String>>) -> &str {
-    secret.as_ref().unwrap().expose()
+fn text(secret: Option<&stack_core::Secret<String>>) -> &str {
+    secret.unwrap().expose()
 }
 
 const KEYS: [(&str, &str); 5] = [
@@ -78,11 +80,14 @@ async fn every_form_of_a_key_is_the_same_key() {
     for (algorithm, curve) in KEYS {
         let made = key(algorithm, curve).await;
         let public = made.public_key_pem.as_deref().unwrap();
-        for pem in [text(&made.private_key_pem), text(&made.private_key_pem_pkcs8)] {
+        for pem in [
+            text(made.private_key_pem.as_ref()),
+            text(made.private_key_pem_pkcs8.as_ref()),
+        ] {
             let derived = run(&[("k", pem)], "openssl", &["pkey", "-in", "k", "-pubout"]);
             assert_eq!(derived, public, "{algorithm} {curve}");
         }
-        let openssh = text(&made.private_key_openssh);
+        let openssh = text(made.private_key_openssh.as_ref());
         let line = run(&[("k", openssh)], "ssh-keygen", &["-y", "-f", "k"]);
         assert_eq!(line.trim(), made.public_key_openssh.as_deref().unwrap().trim());
         for (hash, fingerprint) in [
@@ -95,7 +100,8 @@ async fn every_form_of_a_key_is_the_same_key() {
             let shown = run(&[("k", openssh)], "ssh-keygen", &["-l", "-E", hash, "-f", "k"]);
             assert!(shown.contains(&fingerprint), "{shown} lacks {fingerprint}");
         }
-        let arguments = model::<PublicKeyModel>(&[("private_key_pem", text(&made.private_key_pem).into())]);
+        let arguments =
+            model::<PublicKeyModel>(&[("private_key_pem", text(made.private_key_pem.as_ref()).into())]);
         let data = PublicKey::read(&cx(), &(), arguments).await.unwrap();
         assert_eq!(data.algorithm.as_deref(), Some(algorithm));
         assert_eq!(data.public_key_openssh, made.public_key_openssh);
@@ -108,7 +114,7 @@ async fn rsa_keys_have_the_size_asked_for() {
     let planned = model(&[("algorithm", "RSA".into()), ("rsa_bits", Value::from(3072))]);
     let made = PrivateKey::create(&cx(), &(), &owner(), planned).await.unwrap();
     let shown = run(
-        &[("k", text(&made.private_key_pem))],
+        &[("k", text(made.private_key_pem.as_ref()))],
         "openssl",
         &["pkey", "-in", "k", "-noout", "-text"],
     );
@@ -128,7 +134,7 @@ fn subject(pairs: &[(&str, &str)]) -> Value {
 
 async fn authority(key: &PrivateKeyModel) -> SelfSignedCertModel {
     let planned = model(&[
-        ("private_key_pem", text(&key.private_key_pem).into()),
+        ("private_key_pem", text(key.private_key_pem.as_ref()).into()),
         ("validity_period_hours", Value::from(48)),
         ("is_ca_certificate", true.into()),
         ("allowed_uses", strings(&["cert_signing", "crl_signing"])),
@@ -152,7 +158,10 @@ async fn a_chain_verifies_for_every_kind_of_key() {
         let (ca_key, leaf_key) = (key(algorithm, curve).await, key("ECDSA", "P256").await);
         let ca = authority(&ca_key).await;
         let planned = model::<LocallySignedCertModel>(&[
-            ("ca_private_key_pem", text(&ca_key.private_key_pem_pkcs8).into()),
+            (
+                "ca_private_key_pem",
+                text(ca_key.private_key_pem_pkcs8.as_ref()).into(),
+            ),
             ("ca_cert_pem", ca.cert_pem.as_deref().unwrap().into()),
             (
                 "public_key_pem",
@@ -204,7 +213,7 @@ async fn a_request_is_signed_with_what_it_asks_for() {
     let (ca_key, leaf_key) = (key("ECDSA", "P384").await, key("RSA", "P256").await);
     let ca = authority(&ca_key).await;
     let planned = model::<CertRequestModel>(&[
-        ("private_key_pem", text(&leaf_key.private_key_pem).into()),
+        ("private_key_pem", text(leaf_key.private_key_pem.as_ref()).into()),
         ("dns_names", strings(&["client.example.com"])),
         ("uris", strings(&["spiffe://cluster.local/ns/a/sa/b"])),
         (
@@ -224,7 +233,7 @@ async fn a_request_is_signed_with_what_it_asks_for() {
         &["req", "-in", "r", "-verify", "-noout"],
     );
     let planned = model::<LocallySignedCertModel>(&[
-        ("ca_private_key_pem", text(&ca_key.private_key_pem).into()),
+        ("ca_private_key_pem", text(ca_key.private_key_pem.as_ref()).into()),
         ("ca_cert_pem", ca.cert_pem.as_deref().unwrap().into()),
         ("cert_request_pem", request_pem.as_str().into()),
         ("validity_period_hours", Value::from(24)),
@@ -274,7 +283,7 @@ async fn an_authority_that_cannot_sign_is_refused() {
     let ca = authority(&one).await;
     let sign = async |ca_key: &PrivateKeyModel, ca_cert: &str| {
         let planned = model::<LocallySignedCertModel>(&[
-            ("ca_private_key_pem", text(&ca_key.private_key_pem).into()),
+            ("ca_private_key_pem", text(ca_key.private_key_pem.as_ref()).into()),
             ("ca_cert_pem", ca_cert.into()),
             ("public_key_pem", other.public_key_pem.as_deref().unwrap().into()),
             ("validity_period_hours", Value::from(24)),

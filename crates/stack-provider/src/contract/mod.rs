@@ -103,7 +103,7 @@ pub struct Violation {
     /// What was wrong.
     pub message: String,
     /// The error of the call, where one failed.
-    pub source: Option<ProviderError>,
+    pub source: Option<Box<ProviderError>>,
 }
 
 /// Checks the contract of one resource type.

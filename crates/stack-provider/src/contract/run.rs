@@ -56,7 +56,7 @@ impl<'h, H: Harness> Run<'h, H> {
     pub(super) fn failed(&self, step: &str, error: ProviderError) -> Violation {
         let message = format!("failed with {:?} ({error})", error.kind);
         Violation {
-            source: Some(error),
+            source: Some(Box::new(error)),
             ..self.violation(step, message)
         }
     }
