@@ -202,7 +202,7 @@ impl BrokerClient {
         }
         // A broker that is starting, or a proxy before it, may answer with something else than JSON.
         let complaint: Complaint = serde_json::from_slice(body).unwrap_or_default();
-        let text = |json: &Json| json.as_str().map(str::to_owned);
+        let text = |json: &Json| json.as_str().map(plain);
         let reason = text(&complaint.reason)
             .or_else(|| text(&complaint.error))
             .unwrap_or_else(|| status.canonical_reason().unwrap_or("unknown status").to_owned());
@@ -226,6 +226,15 @@ impl BrokerClient {
                 .operation(format!("{method} {path}")),
         )
     }
+}
+
+/// A text of the API in one line; some of its texts are meant for a browser.
+fn plain(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&amp;", "&")
 }
 
 /// Why an exchange failed.

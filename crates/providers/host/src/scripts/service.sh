@@ -43,13 +43,15 @@ if [ "$running" = true ]; then
   elif [ "$changed" = true ]; then
     systemctl restart -- "$name" >&2 || failed=yes
   fi
-  # A simple service counts as started before it has done anything.
-  if [ "$(property Type)" = simple ]; then sleep 0.3; fi
-  tries=0
-  while [ "$(property ActiveState)" = activating ] && [ "$tries" -lt 300 ]; do
-    tries=$((tries + 1))
-    sleep 0.1
-  done
+  if [ "${failed-no}" = no ]; then
+    # A simple service counts as started before it has done anything.
+    if [ "$(property Type)" = simple ]; then sleep 0.3; fi
+    tries=0
+    while [ "$(property ActiveState)" = activating ] && [ "$tries" -lt 300 ]; do
+      tries=$((tries + 1))
+      sleep 0.1
+    done
+  fi
   if [ "${failed-no}" = yes ] || ! is_active; then
     echo "it is $(property ActiveState) (result $(property Result), exit status $(property ExecMainStatus))" >&2
     exit 24
