@@ -12,6 +12,11 @@ pub(crate) fn providers() -> Providers {
         .with(AnyProvider::of::<stack_provider_core::StackProvider>())
         .with(AnyProvider::of::<stack_provider_core::RandomProvider>())
         .with(AnyProvider::of::<stack_provider_tls::TlsProvider>())
+        .with(AnyProvider::of::<stack_provider_aws::AwsProvider>())
+        .with(AnyProvider::of::<stack_provider_host::Host>())
+        .with(AnyProvider::of::<stack_provider_rabbitmq::Rabbitmq>())
+        .with(AnyProvider::of::<stack_provider_helm::Helm>())
+        .with(AnyProvider::of::<stack_provider_kubernetes::Kubernetes>())
 }
 
 /// The providers as the checks of a configuration see them.
