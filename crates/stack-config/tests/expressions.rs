@@ -327,3 +327,35 @@ fn defaults_reach_into_collections() {
         "tomap({\n  \"k\" = tolist([\n    {\n      \"a\" = \"x\"\n    },\n    {\n      \"a\" = \"y\"\n    },\n  ])\n})"
     );
 }
+
+#[test]
+fn templates_render_with_their_variables_only() {
+    let sources = MemorySources::new()
+        .with("t.tftpl", "%{ for x in xs ~}\n- ${x}\n%{ endfor ~}\n${n}")
+        .with("deep", "${templatefile(\"deep\", {})}");
+    let scope = Variables(
+        vec![("t", Value::from("Hello ${name}%{ if big }!%{ endif }"))],
+        sources,
+    );
+    let run = |text: &str| evaluate(&parse_expression(text, FileId(0)).unwrap(), &scope);
+    assert_eq!(
+        run("templatefile(\"t.tftpl\", {xs = [1, 2], n = \"x\"})").unwrap(),
+        Value::from("- 1\n- 2\nx")
+    );
+    assert_eq!(
+        run("templatestring(var.t, {name = \"Z\", big = true})").unwrap(),
+        Value::from("Hello Z!")
+    );
+    let missing = run("templatefile(\"t.tftpl\", {xs = []})")
+        .unwrap_err()
+        .to_string();
+    assert!(missing.contains("does not contain key \"n\""), "{missing}");
+    assert!(
+        run("templatefile(\"deep\", {})")
+            .unwrap_err()
+            .to_string()
+            .contains("more than")
+    );
+    assert!(run("templatestring(\"x\", {})").is_err());
+    assert!(run("templatefile(\"nope\", {})").is_err());
+}

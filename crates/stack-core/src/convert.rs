@@ -120,12 +120,12 @@ fn check(from: &Type, to: &Type) -> Result<(), ConvertError> {
             return check(f, t).map_err(|_| ConvertError::new(mismatch(from, to)));
         }
         (Type::Tuple(fs), Type::List(t) | Type::Set(t)) => {
-            fs.iter().all(|f| convertible(f, t)) && (!t.has_dynamic() || fs.is_empty() || unify(fs).is_some())
+            fs.iter().all(|f| convertible(f, t)) && (!t.has_dynamic() || fs.is_empty() || single(fs).is_some())
         }
         (Type::Object(f), Type::Map(t)) => {
             let types: Vec<Type> = f.attributes.values().cloned().collect();
             types.iter().all(|f| convertible(f, t))
-                && (!t.has_dynamic() || types.is_empty() || unify(&types).is_some())
+                && (!t.has_dynamic() || types.is_empty() || single(&types).is_some())
         }
         (Type::Tuple(fs), Type::Tuple(ts)) => {
             fs.len() == ts.len() && fs.iter().zip(ts.iter()).all(|(f, t)| convertible(f, t))
@@ -182,7 +182,13 @@ fn element_type(want: &Type, members: &[Type], whole: &Type, to: &Type) -> Resul
         return Ok(want.clone());
     }
     let converted: Vec<Type> = members.iter().map(|m| filled(want, m)).collect();
-    unify(&converted).ok_or_else(|| ConvertError::new(mismatch(whole, to)))
+    single(&converted).ok_or_else(|| ConvertError::new(mismatch(whole, to)))
+}
+
+/// The common type of the members of a collection. A null or unknown member without a type does not go together with
+/// members of a type that it might not have.
+fn single(types: &[Type]) -> Option<Type> {
+    unify(types).filter(|ty| *ty != Type::Dynamic || types.iter().all(|t| *t == Type::Dynamic))
 }
 
 fn tuple(value: &Value, members: &Arc<Vec<Value>>, ty: &Type) -> Converted {

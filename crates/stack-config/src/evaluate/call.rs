@@ -30,6 +30,9 @@ impl Evaluator<'_> {
         let Some(function) = functions::find(name) else {
             return Err(unknown_function(name, call.name_span));
         };
+        if name == "templatestring" {
+            direct_reference(call)?;
+        }
         match self.arguments(call)? {
             Some(arguments) => self.call_function(function, call, arguments, span),
             None => Ok(dynamic()),
@@ -265,6 +268,22 @@ fn invalid_argument(name: &str, span: Span, message: &str) -> Diagnostics {
         "Invalid function argument",
         format!("Invalid value for \"{name}\" parameter: {message}."),
     )
+}
+
+/// A template as a literal would be rendered before the call, so it must come from elsewhere.
+fn direct_reference(call: &Call) -> Result<(), Diagnostics> {
+    match call.arguments.first() {
+        Some(Node {
+            kind: Kind::Traversal { .. } | Kind::Local { .. } | Kind::Attribute(..) | Kind::Index(..),
+            ..
+        })
+        | None => Ok(()),
+        Some(other) => Err(invalid_argument(
+            "template",
+            other.span,
+            "invalid template expression: must be a direct reference to a template string from elsewhere; a literal needs no function",
+        )),
+    }
 }
 
 fn unknown_function(name: &str, span: Span) -> Diagnostics {

@@ -11,10 +11,11 @@ mod encoding;
 mod filesystem;
 mod format;
 mod hash;
+pub(crate) mod json_text;
 mod numeric;
 mod regex;
 mod string;
-pub(crate) mod json_text;
+mod template;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -233,6 +234,7 @@ static REGISTRY: LazyLock<BTreeMap<&'static str, Function>> = LazyLock::new(|| {
         numeric::functions(),
         regex::functions(),
         string::functions(),
+        template::functions(),
     ];
     groups.into_iter().flatten().map(|f| (f.name, f)).collect()
 });

@@ -37,19 +37,12 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     if let Some(regex) = kept {
         return Ok(regex);
     }
-    let regex = regex::RegexBuilder::new(&translate(pattern))
-        .octal(true)
-        .build()
-        .map_err(|e| {
-            let message = e.to_string();
-            let reason = message
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            format!("invalid regexp pattern: {reason} in {pattern:?}")
-        })?;
+    let wrong = |reason: &str| format!("invalid regexp pattern: {reason} in {pattern:?}");
+    let translated = translate(pattern).map_err(wrong)?;
+    let regex = regex::RegexBuilder::new(&translated).octal(true).build().map_err(|e| {
+        let message = e.to_string();
+        wrong(message.lines().last().unwrap_or_default().trim_start_matches("error: "))
+    })?;
     COMPILED.with_borrow_mut(|kept| {
         if kept.len() >= KEPT {
             kept.pop_front();
@@ -60,13 +53,25 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 }
 
 /// The pattern in the syntax of the crate used: classes of escapes are ASCII, brackets and set operators inside a class
-/// are literal, `\Q…\E` quotes, a brace that is no repetition is literal.
-fn translate(pattern: &str) -> String {
+/// are literal, `\Q…\E` quotes, a brace that is no repetition is literal, a repetition cannot be repeated.
+fn translate(pattern: &str) -> Result<String, &'static str> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut rest = pattern;
     let mut in_class = false;
+    let mut after_repetition = false;
     while let Some(c) = rest.chars().next() {
         let mut length = c.len_utf8();
+        let repeated = std::mem::take(&mut after_repetition);
+        if !in_class && let Some(operator) = repetition(rest)? {
+            if repeated {
+                return Err("invalid nested repetition operator");
+            }
+            let lazy = usize::from(rest[operator..].starts_with('?'));
+            out.push_str(&rest[..operator + lazy]);
+            rest = &rest[operator + lazy..];
+            after_repetition = true;
+            continue;
+        }
         match c {
             '\\' => {
                 let next = rest[1..].chars().next();
@@ -125,20 +130,40 @@ fn translate(pattern: &str) -> String {
                 out.push(c);
             }
             '-' if in_class && rest.starts_with("--") => out.push_str("\\-"),
-            '{' if !in_class && !is_repetition(rest) => out.push_str("\\{"),
+            '{' if !in_class => out.push_str("\\{"),
             c => out.push(c),
         }
         rest = &rest[length.min(rest.len())..];
     }
-    out
+    Ok(out)
 }
 
-/// `{2}`, `{2,}`, `{2,3}`
-fn is_repetition(text: &str) -> bool {
-    let Some(end) = text.find('}') else { return false };
+/// The most often something may be repeated.
+const MAX_REPETITION: u32 = 1000;
+
+/// Length of the repetition operator here: `*`, `+`, `?`, `{2}`, `{2,}`, `{2,3}`.
+fn repetition(text: &str) -> Result<Option<usize>, &'static str> {
+    if text.starts_with(['*', '+', '?']) {
+        return Ok(Some(1));
+    }
+    if !text.starts_with('{') {
+        return Ok(None);
+    }
+    let Some(end) = text.find('}') else {
+        return Ok(None);
+    };
     let (low, high) = text[1..end].split_once(',').unwrap_or((&text[1..end], ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    !low.is_empty() && digits(low) && digits(high)
+    if low.is_empty() || !digits(low) || !digits(high) {
+        return Ok(None);
+    }
+    let too_many =
+        |s: &str| !s.is_empty() && s.parse::<u32>().is_ok_and(|n| n > MAX_REPETITION) || s.len() > 9;
+    if too_many(low) || too_many(high) {
+        Err("invalid repeat count")
+    } else {
+        Ok(Some(end + 1))
+    }
 }
 
 /// What a match gives: a text, a tuple of groups, or an object of named groups.
@@ -256,4 +281,40 @@ fn expand(template: &str, captures: &Captures<'_>) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(pattern: &str, text: &str) -> Option<String> {
+        compile(pattern).ok()?.find(text).map(|m| m.as_str().to_owned())
+    }
+
+    #[test]
+    fn patterns_mean_what_they_mean_in_re2() {
+        for (pattern, text, found) in [
+            ("\\d+", "a\u{661}2", "2"),
+            ("[\\w-]+", "é a-b", "a-b"),
+            ("[[]", "x[", "["),
+            ("[]a]+", "b]a", "]a"),
+            ("[a&&b]+", "c&a", "&a"),
+            ("a{,2}", "a{,2}", "a{,2}"),
+            ("{x}", "{x}", "{x}"),
+            ("\\Qa.b\\E.", "a.bc", "a.bc"),
+            ("(?:a|b)+?c", "abc", "abc"),
+            ("[[:digit:]]{2,}", "1 234", "234"),
+        ] {
+            assert_eq!(first(pattern, text).as_deref(), Some(found), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_re2_refuses_are_refused() {
+        for pattern in [
+            "a**", "a++", "a{2}{3}", "a{1001}", "(a)\\1", "(?=a)", "(?<!a)b", "(", "[z-a]",
+        ] {
+            assert!(compile(pattern).is_err(), "{pattern}");
+        }
+    }
 }

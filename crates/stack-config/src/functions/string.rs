@@ -5,7 +5,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::numeric::whole;
 use super::regex::replace_pattern;
-use super::{CallContext, Called, Function, FunctionError, Parameter, any, number, string};
+use super::{CallContext, Called, Function, FunctionError, Parameter, number, string};
 use crate::evaluate::unknown_not_null;
 use crate::syntax::template::text;
 
@@ -80,12 +80,6 @@ pub(super) fn functions() -> Vec<Function> {
             vec![string("str"), string("substr"), string("replace")],
             Type::String,
             replace,
-        ),
-        Function::generic(
-            "templatestring",
-            vec![string("template"), any("vars")],
-            |_| Ok(Type::Dynamic),
-            |context, args| crate::template::render(context, str_of(args, 0), "template", &args[1]),
         ),
     ]
 }
