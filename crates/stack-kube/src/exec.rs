@@ -44,6 +44,21 @@ impl ExecStream {
         String::from_utf8_lossy(&text).trim().to_owned()
     }
 
+    /// The next line that the command writes to standard error, without its end; empty at the end of its output.
+    pub async fn error_line(&mut self) -> String {
+        let mut line = Vec::new();
+        let Some(errors) = &mut self.errors else {
+            return String::new();
+        };
+        while let Ok(byte) = errors.read_u8().await {
+            if byte == b'\n' {
+                break;
+            }
+            line.push(byte);
+        }
+        String::from_utf8_lossy(&line).trim().to_owned()
+    }
+
     /// The exit code, once the command has ended.
     pub async fn code(&mut self) -> Option<i32> {
         let status = self.process.take_status()?.await?;
