@@ -1,2 +1,41 @@
-//! Entry point.
-fn main() {}
+//! Developer commands: `cargo xtask try`, `test`, `tidy`, `bench`.
+
+mod bench;
+mod job;
+mod run;
+mod sandbox;
+mod test;
+mod tidy;
+mod try_job;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of the `stack` repository.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the main job on the sandbox: apply, plan again, destroy.
+    Try(try_job::Options),
+    /// Run all tests; this is what continuous integration runs.
+    Test(test::Options),
+    /// Check crate boundaries, limits and the rules of the house.
+    Tidy,
+    /// Measure the engine, with Terraform beside it where it is installed.
+    Bench(bench::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let workspace = run::Workspace::find()?;
+    match arguments.command {
+        Command::Try(options) => try_job::run(&workspace, &options),
+        Command::Test(options) => test::run(&workspace, &options),
+        Command::Tidy => tidy::run(&workspace),
+        Command::Bench(options) => bench::run(&workspace, &options),
+    }
+}
