@@ -91,7 +91,7 @@ fn expressions_answer_as_recorded() {
         if good {
             *passed.get_mut(kind).unwrap() += 1;
         } else {
-            let got = got.map_or_else(|e| format!("error: {e}"), |out| out);
+            let got = got.unwrap_or_else(|e| format!("error: {e}"));
             println!(
                 "{} [{}] {}\n   expected: {:?}\n   got:      {:?}",
                 case.id, case.area, case.expr, case.out, got
