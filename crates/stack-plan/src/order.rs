@@ -4,15 +4,15 @@
 //! 2. What ends an object waits for what ends the objects that depended on it, and for updates that lead away from it.
 //! 3. Delete-then-create: the create waits for the delete.
 //! 4. Create-then-delete: the delete waits for the create and for everything that depends on the resource.
-//! 5. Forgetting an object that ends with its container waits for the container's delete; what depended on the object
-//!    must end before that delete.
+//! 5. Forgetting an object that ends with its container waits for the container's delete. Nothing waits for it, but what
+//!    depended on the object must end before the deletes that come before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stack_core::graph::Graph;
 use stack_core::{Diagnostic, Diagnostics, ResourceAddress};
 
-use crate::change::Action;
+use crate::change::{Action, Change, Reason};
 use crate::dependencies::without_keys;
 use crate::operations::{Operation, Work, by_resource, container_of};
 use crate::planner::Walk;
@@ -127,9 +127,8 @@ fn backward(
                 let Some(other_change) = operations[other].change.map(|c| &walk.changes[c]) else {
                     continue;
                 };
-                if ends_with(walk, &other_change.address, &change.address) && operations[other].is_backward()
-                {
-                    // It is forgotten after this; what depended on it still has to end before.
+                if ends_with_its_container(&operations[other], other_change) {
+                    // Nothing is done to it, so nothing waits for it; what depended on it still has to end before.
                     todo.extend(dependents.get(dependent).into_iter().flatten());
                 } else if operations[other].is_backward()
                     || (operations[other].work == Work::Update && change.action != Action::DeleteThenCreate)
@@ -146,17 +145,10 @@ fn backward(
     }
 }
 
-/// Whether the first object is inside the second, at any depth.
-fn ends_with(walk: &Walk<'_, '_>, inner: &ResourceAddress, outer: &ResourceAddress) -> bool {
-    let mut at = inner.clone();
-    for _ in 0..16 {
-        match container_of(walk, &at) {
-            Some(container) if container == *outer => return true,
-            Some(container) => at = container,
-            None => return false,
-        }
-    }
-    false
+/// Whether an operation only drops from the state what ends with the object it lives in.
+fn ends_with_its_container(operation: &Operation, change: &Change) -> bool {
+    let forgets = matches!(operation.work, Work::Forget { .. });
+    forgets && change.reason == Some(Reason::ContainerEnds)
 }
 
 /// Resources by the resource they are recorded to depend on.
