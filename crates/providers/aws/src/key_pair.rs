@@ -7,6 +7,7 @@ use stack_provider::{Cx, ErrorKind, Failure, Owner, Ownership, ProviderError, Re
 
 use crate::client::{AwsClient, call};
 use crate::known::known_part;
+use crate::poll::poll;
 use crate::tags::{self, Tags};
 
 /// A public key that EC2 puts on new instances for the first login.
@@ -130,22 +131,16 @@ impl Resource for KeyPair {
             Err(error) if error.kind == ErrorKind::AlreadyExists => Some(error),
             Err(error) => return Err(error.into()),
         };
-        let made = named(cx, client, &name).await?;
-        let pair = match (made, duplicate) {
-            (Some(pair), None) => pair,
-            (Some(pair), Some(_)) if tags::is_owned(pair.tags(), owner) => pair,
-            (None, None) => {
-                let message = format!("key pair {name} is not visible yet");
-                return Err(ProviderError::new(ErrorKind::NotYetVisible, message).into());
-            }
-            (_, Some(error)) => {
-                let message = format!(
-                    "key pair `{name}` exists and is not ours; use another name, or adopt it with `stack import {} {name}`",
-                    owner.address
-                );
-                return Err(ProviderError { message, ..error }.into());
-            }
-        };
+        let pair = poll!(cx, "waiting for the key pair", async {
+            named(cx, client, &name).await
+        })?;
+        if let Some(error) = duplicate.filter(|_| !tags::is_owned(pair.tags(), owner)) {
+            let message = format!(
+                "key pair `{name}` exists and is not ours; use another name, or adopt it with `stack import {} {name}`",
+                owner.address
+            );
+            return Err(ProviderError { message, ..error }.into());
+        }
         Ok(observed(cx, client, &planned, &pair).await?)
     }
 

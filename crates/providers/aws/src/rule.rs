@@ -10,6 +10,7 @@ use stack_provider::{
 
 use crate::client::AwsClient;
 use crate::known::known_part;
+use crate::poll::poll;
 use crate::rule_calls as calls;
 use crate::tags::{self, Tags};
 use crate::{cidr, error};
@@ -235,22 +236,16 @@ impl<const EGRESS: bool> Resource for Rule<EGRESS> {
         };
         let made = observed(client, &planned, &rule);
         cx.partial(&made).await?;
-        match Self::read(cx, client, &made).await {
-            Ok(Some(model)) if model.description != planned.description => {
-                // An adopted rule has another description.
-                match Self::update(cx, client, &model, planned).await {
-                    Ok(model) => Ok(model),
-                    Err(failure) => Err(Failure::with(failure.error, model)),
-                }
+        let visible = poll!(cx, "waiting for the rule", async {
+            Self::read(cx, client, &made).await
+        });
+        match visible {
+            // An adopted rule has another description.
+            Ok(model) if model.description != planned.description => {
+                let changed = Self::update(cx, client, &model, planned).await;
+                changed.map_err(|failure| Failure::with(failure.error, model))
             }
-            Ok(Some(model)) => Ok(model),
-            Ok(None) => {
-                let message = "the rule is not visible yet";
-                Err(Failure::with(
-                    ProviderError::new(ErrorKind::NotYetVisible, message),
-                    made,
-                ))
-            }
+            Ok(model) => Ok(model),
             Err(error) => Err(Failure::with(error, made)),
         }
     }

@@ -1,16 +1,19 @@
 //! `aws_security_group`
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, ResourceType, SecurityGroup as Described};
-use stack_core::{Path, Schema, Value};
-use stack_provider::{Cx, ErrorKind, Failure, Owner, Ownership, ProviderError, Resource, async_trait};
+use stack_core::{Path, Schema, Type, Value};
+use stack_provider::{
+    Cx, ErrorKind, Failure, Owner, Ownership, ProviderError, Refined, Resource, async_trait,
+};
 
 use crate::client::{AwsClient, call};
-use crate::error;
 use crate::known::known_part;
+use crate::poll::poll;
 use crate::tags::{self, Tags};
+use crate::{error, exclusive_rules};
 
 /// A security group. Its rules are resources of their own (`aws_vpc_security_group_ingress_rule`, `_egress_rule`); rules
-/// added by hand are left alone. EC2 gives a new group one egress rule, everything to everywhere; it stays unless
+/// added by hand are left alone unless `exclusive_rules` is set. EC2 gives a new group one egress rule, everything to everywhere; it stays unless
 /// `revoke_default_egress` is set, and an `aws_vpc_security_group_egress_rule` that says the same adopts it.
 #[derive(Clone, Debug, Default, PartialEq, Schema)]
 pub struct SecurityGroupModel {
@@ -30,8 +33,14 @@ pub struct SecurityGroupModel {
     /// Whether to remove the egress rule that EC2 gives a new group. It counts when the group is made.
     #[schema(default = false)]
     pub revoke_default_egress: bool,
+    /// Whether rules that were not made from this state are removed.
+    #[schema(default = false)]
+    pub exclusive_rules: bool,
     /// Tags.
     pub tags: Option<Tags>,
+    /// Rules that were not made from this state; the next apply removes them. Known only with `exclusive_rules`.
+    #[schema(computed)]
+    pub foreign_rules: Option<Vec<String>>,
     /// Group id.
     #[schema(computed)]
     pub id: Option<String>,
@@ -78,6 +87,8 @@ fn observed(client: &AwsClient, prior: &SecurityGroupModel, group: &Described) -
         description: group.description().unwrap_or_default().to_owned(),
         vpc_id: group.vpc_id().map(str::to_owned),
         revoke_default_egress: prior.revoke_default_egress,
+        exclusive_rules: prior.exclusive_rules,
+        foreign_rules: None,
         tags: tags::observed(client, prior.tags.as_ref(), group.tags()),
         arn: Some(client.arn(&owner, &format!("security-group/{id}"))),
         owner_id: Some(owner),
@@ -201,12 +212,17 @@ impl Resource for SecurityGroup {
                     continue;
                 }
             };
-            answers.extend(chunk.iter().map(|prior| {
+            for prior in chunk {
                 let group = found
                     .iter()
                     .find(|g| prior.id.is_some() && g.group_id() == prior.id.as_deref());
-                Ok(group.map(|group| observed(client, prior, group)))
-            }));
+                answers.push(match group {
+                    Some(group) => exclusive_rules::read(cx, client, observed(client, prior, group), group)
+                        .await
+                        .map(Some),
+                    None => Ok(None),
+                });
+            }
         }
         answers
     }
@@ -227,9 +243,13 @@ impl Resource for SecurityGroup {
             if made.revoke_default_egress {
                 revoke_default_egress(cx, client, &id).await?;
             }
-            let found = Self::read(cx, client, &made).await?;
-            let message = format!("security group {id} is not visible yet");
-            found.ok_or_else(|| ProviderError::new(ErrorKind::NotYetVisible, message))
+            if made.exclusive_rules {
+                // A group made a moment ago has no rules but the default one; one that is tried again may have.
+                exclusive_rules::enforce(cx, client, &made).await?;
+            }
+            poll!(cx, "waiting for the group", async {
+                Self::read(cx, client, &made).await
+            })
         };
         match finish.await {
             Ok(model) => Ok(model),
@@ -245,6 +265,9 @@ impl Resource for SecurityGroup {
     ) -> Result<SecurityGroupModel, Failure<SecurityGroupModel>> {
         let id = prior.id.clone().unwrap_or_default();
         tags::sync(cx, client, &id, prior.tags.as_ref(), planned.tags.as_ref()).await?;
+        if planned.exclusive_rules {
+            exclusive_rules::enforce(cx, client, &planned).await?;
+        }
         Ok(planned)
     }
 
@@ -272,7 +295,8 @@ impl Resource for SecurityGroup {
         let Some(group) = describe(cx, client, tags::owned(owner).to_vec()).await?.pop() else {
             return Ok(None);
         };
-        Ok(Some(observed(client, &known_part(planned)?, &group)))
+        let model = observed(client, &known_part(planned)?, &group);
+        Ok(Some(exclusive_rules::read(cx, client, model, &group).await?))
     }
 
     async fn import(cx: &Cx, client: &AwsClient, id: &str) -> Result<SecurityGroupModel, ProviderError> {
@@ -282,6 +306,17 @@ impl Resource for SecurityGroup {
             ProviderError::new(ErrorKind::NotFound, message)
         })?;
         Ok(observed(client, &SecurityGroupModel::default(), group))
+    }
+
+    /// No foreign rules are to be there where they are forbidden.
+    fn refine(_: Option<&Value>, planned: Value) -> Refined {
+        let exclusive = planned.attribute("exclusive_rules").and_then(Value::as_bool) == Some(true);
+        let rules = if exclusive {
+            Value::list(Type::String, Vec::new())
+        } else {
+            Value::Null(Type::list(Type::String))
+        };
+        planned.with_attribute("foreign_rules", rules).into()
     }
 
     fn validate(config: &Value) -> Vec<(Path, String)> {

@@ -76,7 +76,12 @@ pub(crate) fn is_owned(tags: &[Tag], owner: &Owner) -> bool {
 
 /// Whether the object belongs to the same state.
 pub(crate) fn is_of_lineage(tags: &[Tag], owner: &Owner) -> bool {
-    value(tags, LINEAGE) == Some(&owner.lineage)
+    lineage(tags) == Some(&owner.lineage)
+}
+
+/// The state an object was made from.
+pub(crate) fn lineage(tags: &[Tag]) -> Option<&str> {
+    value(tags, LINEAGE)
 }
 
 fn value<'t>(tags: &'t [Tag], key: &str) -> Option<&'t str> {

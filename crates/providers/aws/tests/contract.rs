@@ -157,6 +157,7 @@ async fn aws_security_group() {
             Value::Null(stack_core::Type::map(stack_core::Type::String)),
             Effect::InPlace,
         ),
+        ("exclusive_rules", true.into(), Effect::InPlace),
         ("description", "another".into(), Effect::Replace),
     ];
     remote.check(arguments, changes).await;

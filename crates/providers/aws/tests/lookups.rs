@@ -8,7 +8,7 @@ use common::{Moto, connect, cx, map, model, object};
 use stack_core::Value;
 use stack_provider::{DataSource as _, ErrorKind, Owner, Resource as _};
 use stack_provider_aws::{
-    Ami, CallerIdentity, EgressRule, Instance, RuleModel, SecurityGroup, Subnet, Subnets, Vpc,
+    Ami, CallerIdentity, EgressRule, IngressRule, Instance, RuleModel, SecurityGroup, Subnet, Subnets, Vpc,
 };
 
 fn filter(name: &str, value: &str) -> Value {
@@ -158,4 +158,61 @@ async fn default_tags_are_set_and_never_compared() {
     assert_eq!(value("team"), Some("a"));
     assert_eq!(value("stack:lineage"), Some("ours"));
     assert_eq!(value("stack:address"), Some("aws_security_group.a"));
+}
+
+#[tokio::test]
+async fn rules_added_by_hand_go_where_rules_are_exclusive() {
+    let moto = Moto::start().await;
+    let (cx, client, sdk) = (cx(), connect(moto.address).await, moto.sdk());
+    let ours = owner("ours", "t-1");
+    let planned = model(&[("name", "exclusive".into()), ("exclusive_rules", true.into())]);
+    let group = SecurityGroup::create(&cx, &client, &ours, planned).await.unwrap();
+    assert_eq!(
+        group.foreign_rules,
+        Some(Vec::new()),
+        "the rule that EC2 adds by itself is nobody's"
+    );
+    let id = group.id.clone().unwrap();
+    let rule = |port: i64| {
+        model::<RuleModel>(&[
+            ("security_group_id", id.as_str().into()),
+            ("ip_protocol", "tcp".into()),
+            ("from_port", port.into()),
+            ("to_port", port.into()),
+            ("cidr_ipv4", "10.0.0.0/8".into()),
+        ])
+    };
+    let kept = IngressRule::create(&cx, &client, &owner("ours", "t-2"), rule(5671))
+        .await
+        .unwrap();
+    let by_hand = sdk
+        .authorize_security_group_ingress()
+        .group_id(&id)
+        .ip_permissions(
+            aws_sdk_ec2::types::IpPermission::builder()
+                .ip_protocol("tcp")
+                .from_port(22)
+                .to_port(22)
+                .ip_ranges(
+                    aws_sdk_ec2::types::IpRange::builder()
+                        .cidr_ip("0.0.0.0/0")
+                        .build(),
+                )
+                .build(),
+        );
+    by_hand.send().await.unwrap();
+    let read = SecurityGroup::read(&cx, &client, &group).await.unwrap().unwrap();
+    assert_eq!(read.foreign_rules.as_ref().map(Vec::len), Some(1));
+    let prior = stack_core::Decode::encode(&read);
+    let refined = SecurityGroup::refine(Some(&prior), prior.clone());
+    assert_ne!(refined.planned, prior, "the plan removes it");
+    let planned = model_of(&refined.planned);
+    SecurityGroup::update(&cx, &client, &read, planned).await.unwrap();
+    let now = SecurityGroup::read(&cx, &client, &group).await.unwrap().unwrap();
+    assert_eq!(now.foreign_rules, Some(Vec::new()));
+    assert!(IngressRule::read(&cx, &client, &kept).await.unwrap().is_some());
+}
+
+fn model_of<M: stack_core::SchemaOf>(value: &Value) -> M {
+    M::decode(value, &stack_core::Path::root()).unwrap()
 }

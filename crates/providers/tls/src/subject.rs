@@ -10,22 +10,31 @@ use stack_provider::ProviderError;
 #[derive(Clone, Debug, Default, PartialEq, Schema)]
 pub struct Subject {
     /// Common name (`CN`).
+    #[schema(replace)]
     pub common_name: Option<String>,
     /// Organization (`O`).
+    #[schema(replace)]
     pub organization: Option<String>,
     /// Organizational unit (`OU`).
+    #[schema(replace)]
     pub organizational_unit: Option<String>,
     /// Street and number; at most one line.
+    #[schema(replace)]
     pub street_address: Option<Vec<String>>,
     /// City (`L`).
+    #[schema(replace)]
     pub locality: Option<String>,
     /// State or province (`ST`).
+    #[schema(replace)]
     pub province: Option<String>,
     /// Country (`C`): two letters, ISO 3166.
+    #[schema(replace)]
     pub country: Option<String>,
     /// Postal code.
+    #[schema(replace)]
     pub postal_code: Option<String>,
     /// Serial number of the subject (not of the certificate).
+    #[schema(replace)]
     pub serial_number: Option<String>,
 }
 

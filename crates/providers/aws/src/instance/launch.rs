@@ -12,6 +12,7 @@ use stack_provider::{Cx, ErrorKind, Failure, Owner, ProviderError};
 use super::observe::{self, Described};
 use super::{InstanceModel, MetadataOptions, RootBlockDevice};
 use crate::client::{AwsClient, call};
+use crate::poll::poll;
 use crate::{error, tags};
 
 /// The instance this owner made, in any state but terminated.

@@ -1,33 +1,11 @@
 //! `aws_instance`
 
-/// Asks again and again until the answer is `Some`. (A closure that borrows its surroundings would make the future of
-/// the whole call one that cannot be sent to another thread, which is why [`Cx::poll`] does not serve here.)
-macro_rules! poll {
-    ($cx:expr, $what:literal, $ask:expr) => {{
-        let mut pause = std::time::Duration::from_secs(1);
-        loop {
-            let answer: Result<Option<_>, stack_provider::ProviderError> = $ask.await;
-            match answer {
-                Ok(Some(answer)) => break Ok(answer),
-                Ok(None) => {}
-                Err(error) => break Err(error),
-            }
-            $cx.progress($what);
-            if let Err(error) = $cx.sleep(pause).await {
-                break Err(error);
-            }
-            pause = (pause * 2).min($crate::instance::PAUSE);
-        }
-    }};
-}
-
 mod launch;
 mod observe;
 mod preview;
 mod update;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use stack_core::{Path, Schema, Secret, Type, Unknown, Value};
 use stack_provider::{
@@ -35,10 +13,8 @@ use stack_provider::{
 };
 
 use crate::client::{AwsClient, call};
+use crate::poll::poll;
 use crate::tags::{self, Tags};
-
-/// Longest pause between two looks at a slow change. The EC2 API reference advises 5 to 15 seconds.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// An EC2 instance. It is made running, and one found stopped is started by the next apply.
 #[derive(Clone, Debug, Default, PartialEq, Schema)]

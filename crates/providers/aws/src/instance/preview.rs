@@ -37,7 +37,13 @@ pub(super) async fn dry_run(cx: &Cx, client: &AwsClient, proposed: &Value) -> Re
     if error::is_code(&refused, &["DryRunOperation"]) {
         return Ok(Preview::default());
     }
+    // Without a default network the subnet must be given, and it may be known only after apply.
+    let lacks_network = error::is_code(&refused, &["VPCIdNotSpecified", "MissingInput"]);
     match refused.kind {
+        ErrorKind::InvalidArgument if lacks_network && arguments.subnet_id.is_none() => Ok(Preview {
+            not_checked: Some("the network is known after apply".to_owned()),
+            ..Preview::default()
+        }),
         ErrorKind::Denied => Err(refused),
         ErrorKind::InvalidArgument => {
             let path = refused.attribute.clone().unwrap_or_else(|| Path::of(&["ami"]));

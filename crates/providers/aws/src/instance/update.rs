@@ -9,6 +9,7 @@ use stack_provider::{Cx, ErrorKind, Failure, ProviderError};
 use super::observe::{self, Described};
 use super::{InstanceModel, launch};
 use crate::client::{AwsClient, call};
+use crate::poll::poll;
 use crate::tags;
 
 /// Makes the instance as planned. Each step compares with the instance as it is now, so that an update that was cut short
