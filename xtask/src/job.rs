@@ -50,7 +50,8 @@ impl<'s> Job<'s> {
     /// A command of `stack` on the plan, with the words that belong to it.
     pub(crate) fn command(&self, words: &[&str]) -> Result<Command> {
         let mut command = self.sandbox.command(self.workspace.program("stack"))?;
-        command.args(words).args(["--env", self.environment, "--var-file", VARIABLES, PLAN]);
+        let stripe = format!("stripe_ca_file={}", self.sandbox.address("STRIPE_CA")?);
+        command.args(words).args(["--env", self.environment, "--var-file", VARIABLES, "--var", &stripe, PLAN]);
         command.env("STACK_STATE_KEY_FILE", &self.key);
         Ok(command)
     }
