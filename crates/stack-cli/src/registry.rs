@@ -17,6 +17,7 @@ pub(crate) fn providers() -> Providers {
         .with(AnyProvider::of::<stack_provider_rabbitmq::Rabbitmq>())
         .with(AnyProvider::of::<stack_provider_helm::Helm>())
         .with(AnyProvider::of::<stack_provider_kubernetes::Kubernetes>())
+        .with(AnyProvider::of::<stack_provider_probe::Probe>())
 }
 
 /// The providers as the checks of a configuration see them.

@@ -1,5 +1,6 @@
 //! Probes against servers made for the test.
 
+mod pods;
 mod servers;
 
 use std::time::Duration;
