@@ -6,6 +6,7 @@ pub(crate) mod module_call;
 pub(crate) mod read;
 pub(crate) mod resource;
 pub(crate) mod settings;
+mod statements;
 pub(crate) mod syntax;
 pub(crate) mod variable;
 

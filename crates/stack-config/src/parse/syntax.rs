@@ -1,8 +1,12 @@
 //! Text to syntax tree. The parser stops at the first mistake of a text, so the block with the mistake is blanked out
 //! and the rest is parsed again: one run reports the mistakes of all blocks, and offsets stay as they are.
 
+use std::ops::Range;
+
 use hcl_edit::structure::Body;
 use stack_core::{Diagnostic, Diagnostics, FileId, Span};
+
+use super::statements;
 
 /// After so many mistakes in one file the rest is not looked at.
 const MAX_ERRORS: usize = 20;
@@ -21,17 +25,9 @@ pub(crate) fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> 
             Ok(body) => return body,
             Err(error) => error,
         };
-        let offset = error.location().offset();
-        let chunks = chunks(&text);
-        let at_end = text[offset.min(text.len())..].trim().is_empty();
-        let unclosed = if at_end { chunks.iter().find(|c| balance(&text[(*c).clone()]) > 0) } else { None };
-        let chunk = unclosed.or_else(|| chunks.iter().rfind(|c| c.start <= offset)).cloned().unwrap_or(0..text.len());
-        diagnostics.push(if unclosed.is_some() {
-            let line = text[chunk.clone()].lines().next().unwrap_or("").trim_end().len();
-            unclosed_block(Span::new(file, chunk.start..chunk.start + line))
-        } else {
-            describe(file, &text, offset, error.message())
-        });
+        let offset = error.location().offset().min(text.len());
+        let (chunk, diagnostic) = locate(file, &text, offset, error.message());
+        diagnostics.push(diagnostic);
         let blank: String = text[chunk.clone()].chars().map(blank).collect();
         if blank == text[chunk.clone()] {
             break;
@@ -39,6 +35,29 @@ pub(crate) fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> 
         text.replace_range(chunk, &blank);
     }
     Body::new()
+}
+
+/// The block with the mistake, and the mistake.
+fn locate(file: FileId, text: &str, offset: usize, message: &str) -> (Range<usize>, Diagnostic) {
+    let chunks = chunks(text);
+    let around = chunks.iter().rfind(|c| c.start <= offset).cloned().unwrap_or(0..text.len());
+    if message.contains("redefined attribute") {
+        return (around, redefined(file, text, offset));
+    }
+    // What is still open at the end may have been opened anywhere.
+    let at_end = text[offset..].trim().is_empty();
+    let suspects = if at_end { chunks } else { vec![around.clone()] };
+    for chunk in suspects {
+        if let Some(mistake) = statements::first_mistake(file, text, chunk.clone()) {
+            return (chunk, *mistake);
+        }
+        if balance(&text[chunk.clone()]) > 0 {
+            let line = text[chunk.clone()].lines().next().unwrap_or("").trim_end().len();
+            let span = Span::new(file, chunk.start..chunk.start + line);
+            return (chunk, unclosed_block(span));
+        }
+    }
+    (around, describe(file, text, offset, message))
 }
 
 /// As many bytes as the character has, without meaning.
@@ -54,7 +73,7 @@ fn without_byte_order_mark(text: &str) -> String {
 }
 
 /// The text cut before every line that starts a top-level block.
-fn chunks(text: &str) -> Vec<std::ops::Range<usize>> {
+fn chunks(text: &str) -> Vec<Range<usize>> {
     let mut starts = vec![0];
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
@@ -154,33 +173,27 @@ fn unclosed_block(span: Span) -> Diagnostic {
     .hint("the brace may also be missing in a block or an object inside this one")
 }
 
-/// The parser's message in the words of the language.
-fn describe(file: FileId, text: &str, offset: usize, message: &str) -> Diagnostic {
-    let offset = offset.min(text.len());
+/// The name at an offset, or the character there.
+fn word(file: FileId, text: &str, offset: usize) -> Span {
     let length = text[offset..].chars().next().map_or(0, char::len_utf8);
     let word = text[offset..].find(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').unwrap_or(text.len() - offset);
-    let span = Span::new(file, offset..offset + word.max(length));
-    if message.contains("redefined attribute") {
-        let name = &text[offset..offset + word];
-        return Diagnostic::error(
-            "STK0103",
-            "Attribute redefined",
-            format!("The argument \"{name}\" was already set in this block. Each argument may be set only once."),
-        )
-        .at(span);
-    }
-    let summary = if message.contains("expected newline") {
-        "Missing newline after argument"
-    } else if message.contains("structure") || message.contains("block body") {
-        "Invalid block definition"
-    } else {
-        "Invalid expression"
-    };
+    Span::new(file, offset..offset + word.max(length))
+}
+
+fn redefined(file: FileId, text: &str, offset: usize) -> Diagnostic {
+    let span = word(file, text, offset);
+    let name = &text[span.start as usize..span.end as usize];
+    Diagnostic::error(
+        "STK0103",
+        "Attribute redefined",
+        format!("The argument \"{name}\" was already set in this block. Each argument may be set only once."),
+    )
+    .at(span)
+}
+
+/// The parser's own message, where nothing better is known.
+fn describe(file: FileId, text: &str, offset: usize, message: &str) -> Diagnostic {
     let mut chars = message.chars();
     let detail: String = chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect();
-    let mut diagnostic = Diagnostic::error("STK0101", summary, format!("{detail}.")).at(span);
-    if text[offset..].starts_with('\'') {
-        diagnostic = diagnostic.hint("strings stand in double quotes");
-    }
-    diagnostic
+    Diagnostic::error("STK0101", "Invalid syntax", format!("{detail}.")).at(word(file, text, offset))
 }

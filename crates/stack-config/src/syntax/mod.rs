@@ -207,6 +207,12 @@ impl<'t> Parser<'t> {
         result
     }
 
+    /// The offset behind the expression that the text starts with.
+    pub(crate) fn leading_expression(&mut self) -> Parsed<usize> {
+        self.expression()?;
+        Ok(self.at)
+    }
+
     /// The whole text as one expression.
     pub(crate) fn whole_expression(&mut self) -> Parsed<Node> {
         let node = self.expression()?;

@@ -62,8 +62,8 @@ module "m" {
 }
 # file: m/main.hcl
 locals {
+# error: STK0101 17-17 Invalid attribute name
   broken = nope.
-# error: STK0101 1-2 Invalid expression
 }
 # case: a module that calls itself
 module "m" {

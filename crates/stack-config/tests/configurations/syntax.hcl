@@ -8,7 +8,7 @@ output "good" {
 }
 output "b" {
   value = [1, 2
-# error: STK0101 1-2 Invalid expression
+# error: STK0101 1-2 Missing item separator
 }
 locals {
 # error: STK0101 7-8 Invalid expression
@@ -35,7 +35,7 @@ locals {
 }
 # case: one argument a line
 variable "v" {
-# error: STK0101 17-24 Missing newline after argument
+# error: STK0101 17-18 Missing newline after argument
   type = string default = 1
 }
 # case: braces in strings, heredocs and comments do not count
@@ -69,15 +69,87 @@ resource = 1
 # case: expressions that only a closer look refuses
 locals {
   a = upper("a"
-# error: STK0101 3-4 Invalid expression
+# error: STK0101 3-4 Missing argument separator
   b = "x"
 }
 locals {
-# error: STK0101 3-4 Invalid block definition
+# error: STK0101 11-11 Invalid multi-line string
   c = "${"
 }
 # case: a template with a mistake inside
 output "o" {
 # error: STK0101 19-20 Invalid expression
   value = "a ${1 +} b"
+}
+# case: statements that are none
+locals {
+# error: STK0101 4-5 Argument or block definition required
+  a: 1
+}
+locals {
+# error: STK0101 3-4 Invalid argument name
+  "b" = 1
+}
+locals {
+# error: STK0101 3-4 Argument or block definition required
+  + 1
+}
+locals {
+# error: STK0101 4-4 Argument or block definition required
+  c
+}
+# error: STK0101 8-9 Unterminated block label
+output "d {
+  value = 1
+}
+# error: STK0101 10-11 Invalid block definition
+output d = {
+  value = 1
+}
+# error: STK0101 12-13 Invalid block definition
+output "e" +
+locals {
+  f = {
+    a = 1
+  }
+# error: STK0101 3-4 Missing newline after block definition
+} g
+locals {
+  h = 2
+}
+# case: a heredoc without end
+output "ok" {
+  value = 1
+}
+locals {
+# error: STK0101 7-12 Unterminated template string
+  a = <<EOT
+text
+}
+# case: one brace too many
+locals {
+  a = 1
+}
+# error: STK0101 1-2 Argument or block definition required
+}
+locals {
+# error: STK0101 7-8 Invalid expression
+  b = = 1
+}
+# case: comparisons and objects
+locals {
+# error: STK0101 5-6 Argument or block definition required
+  a == 1
+}
+locals {
+# error: STK0101 18-19 Missing attribute value
+  b = { c = 1, d }
+}
+locals {
+# error: STK0101 17-18 Invalid expression
+  c = [for x in : x]
+}
+locals {
+# error: STK0101 15-15 Missing false expression in conditional
+  d = true ? 1
 }
