@@ -164,6 +164,11 @@ impl Reader<'_> {
             }
             Kind::Call(call) => self.constructor(call, node.span),
             Kind::Invalid(diagnostic) => Err(Diagnostics::from((**diagnostic).clone())),
+            Kind::Literal(Value::String(name)) if matches!(name.as_ref(), "string" | "list" | "map") => {
+                let detail = format!("A type stands without quotes: write {name} instead of \"{name}\".");
+                let error = Diagnostic::error("STK0220", "Invalid quoted type constraints", detail);
+                Err(error.at(node.span).into())
+            }
             Kind::Literal(Value::String(name)) => Err(invalid(
                 node.span,
                 "A type specification is either a primitive type keyword (bool, number, string) or a complex type constructor call, like list(string).",

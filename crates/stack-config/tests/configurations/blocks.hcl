@@ -93,8 +93,7 @@ variable "a" {
   type = strin
 }
 variable "b" {
-# error: STK0220 10-18 Invalid type specification
-# hint: write string without quotes
+# error: STK0220 10-18 Invalid quoted type constraints
   type = "string"
 }
 variable "c" {
