@@ -18,11 +18,8 @@ pub struct Script {
     bad_name: Option<String>,
 }
 
-/// The lock that every script takes that changes something on the host.
-const LOCK: &str = "/run/lock/stack.lock";
-
-/// Exit status of a script that did not get the lock in time.
-pub(crate) const NOT_LOCKED: u32 = 75;
+/// Exit status of a script that did not get the lock in time (`locked.sh`).
+const NOT_LOCKED: u32 = 75;
 
 /// The last line: what runs the script.
 const CALL: &str = "stack_main\n";
@@ -33,8 +30,9 @@ impl Script {
         Self::default()
     }
 
-    /// Takes the host's lock before anything else, waiting at most this many seconds. Processes that the script leaves
-    /// behind do not hold it. A script that did not get it ends with status 75 ([`Script::is_not_locked`]).
+    /// For scripts that change something: takes the lock of the host first, waiting at most this many seconds. Processes
+    /// that the script leaves behind do not hold it. A script that did not get it ends with status 75
+    /// ([`Script::is_not_locked`]). The script runs to its end even if nobody listens any more.
     #[must_use]
     pub fn locked(mut self, wait: u32) -> Self {
         self.lock = Some(wait);
@@ -119,13 +117,14 @@ impl Script {
         text.push_str("stack_body() {\nLC_ALL=C\nexport LC_ALL\n");
         text.push_str(&self.body);
         text.push_str("}\nstack_main() {\n");
-        if let Some(wait) = self.lock {
-            let lines = format!(
-                "exec 9>>{LOCK} || exit {NOT_LOCKED}\nflock -w {wait} 9 || exit {NOT_LOCKED}\nstack_body </dev/null 9>&-\n"
-            );
-            text.push_str(&lines);
-        } else {
-            text.push_str("stack_body </dev/null\n");
+        match self.lock {
+            Some(wait) => {
+                text.push_str("stack_wait=");
+                text.push_str(&wait.to_string());
+                text.push('\n');
+                text.push_str(include_str!("locked.sh"));
+            }
+            None => text.push_str("stack_body </dev/null\n"),
         }
         text.push_str("}\n");
         text.push_str(CALL);

@@ -3,6 +3,7 @@
 mod fake;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stack_ssh::sshd::Sshd;
 use stack_ssh::{Class, Script, Session, SshError};
@@ -220,6 +221,36 @@ async fn one_change_at_a_time_on_a_host() {
         .text("kill \"$1\"");
     let output = session.exec(&next, false).await.unwrap();
     assert!(!Script::is_not_locked(output.status));
+}
+
+#[tokio::test]
+async fn change_goes_on_when_the_connection_is_gone() {
+    let mut sshd = Sshd::start().unwrap();
+    let session = Session::connect(&sshd.connection().unwrap()).await.unwrap();
+    let (begun, ended) = (sshd.folder().join("begun"), sshd.folder().join("ended"));
+    let script = Script::new()
+        .locked(60)
+        .arguments([begun.to_str().unwrap(), ended.to_str().unwrap()])
+        .text(": > \"$1\"\nfor i in 1 2 3 4 5; do sleep 0.1; echo out; echo err >&2; done\n: > \"$2\"");
+    let run = session.exec(&script, false);
+    tokio::select! {
+        _ = run => panic!("the script takes half a second"),
+        () = async {
+            while !begun.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        } => {}
+    }
+    sshd.stop();
+    drop(session);
+    sshd.restart().unwrap();
+    let session = Session::connect(&sshd.connection().unwrap()).await.unwrap();
+    // Whoever has the lock next sees that it is done.
+    let next = Script::new()
+        .locked(60)
+        .arguments([ended.to_str().unwrap()])
+        .text("test -e \"$1\"");
+    assert_eq!(session.exec(&next, false).await.unwrap().status, 0);
 }
 
 #[tokio::test]

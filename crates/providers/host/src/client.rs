@@ -106,6 +106,12 @@ impl HostClient {
         }
     }
 
+    /// Waits until what runs on the machine under its lock has ended: a script goes on when nobody listens any more, and
+    /// what an interrupted command began is known only then.
+    pub(crate) async fn settle(&self, cx: &Cx) -> Result<(), ProviderError> {
+        self.change(cx, Script::new()).await.map(|_| ())
+    }
+
     /// Looks at one thing, together with everyone else who looks at this moment.
     pub(crate) async fn probe(&self, cx: &Cx, probe: Probe) -> Result<Answer, ProviderError> {
         let answer = self.0.probes.ask(self, cx, probe);

@@ -194,6 +194,7 @@ impl Resource for HostCommand {
         owner: &Owner,
         planned: &Value,
     ) -> Result<Option<Command>, ProviderError> {
+        client.settle(cx).await?;
         let stamp = client.probe(cx, Probe::Stamp(record(&owner.token))).await?;
         let Some(result) = stamp.bytes("content") else {
             return Ok(None);

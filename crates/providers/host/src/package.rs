@@ -226,19 +226,21 @@ impl Resource for HostPackage {
         let Some(wanted) = arguments::<Package>(planned) else {
             return Ok(None);
         };
+        client.settle(cx).await?;
         let (stamp, now) = tokio::join!(
             client.probe(cx, Probe::Stamp(record(&owner.token))),
             client.probe(cx, Probe::Packages(wanted.names.iter().cloned().collect()))
         );
         let (stamp, now) = (stamp?, versions(&now?));
-        // An installation that was cut off is taken up by doing it again: the record says what is ours.
-        let Some(ours) = stamp.bytes("content").filter(|_| now.len() == wanted.names.len()) else {
+        // Where nothing was installed yet, nothing is ours; what lacks is installed by an update.
+        let Some(ours) = stamp.bytes("content").filter(|_| !now.is_empty()) else {
             return Ok(None);
         };
         let ours = String::from_utf8_lossy(&ours).into_owned();
         Ok(Some(Package {
             id: Some(owner.token.clone()),
             imported: Some(false),
+            names: now.keys().cloned().collect(),
             versions: Some(now),
             installed: Some(ours.split_whitespace().map(str::to_owned).collect()),
             ..wanted

@@ -203,6 +203,7 @@ impl Resource for HostService {
         let Some(wanted) = arguments::<Service>(planned) else {
             return Ok(None);
         };
+        client.settle(cx).await?;
         let (stamp, unit) = tokio::join!(
             client.probe(cx, Probe::Stamp(record(&owner.token))),
             client.probe(cx, Probe::Service(wanted.name.clone()))

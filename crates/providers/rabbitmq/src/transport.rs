@@ -183,5 +183,11 @@ fn from_ssh(error: SshError) -> ProviderError {
         Class::Unavailable => ErrorKind::Unavailable,
         Class::Internal => ErrorKind::Internal,
     };
-    ProviderError::new(kind, "the machine of the broker cannot be reached over SSH").source(error)
+    let message = match &error {
+        SshError::TunnelRefused { target, .. } => format!(
+            "nothing listens at {target} on the machine of the broker: is the broker running? (`--refresh=false` or `--target` lets its service be started first)"
+        ),
+        _ => "the machine of the broker cannot be reached over SSH".to_owned(),
+    };
+    ProviderError::new(kind, message).source(error)
 }

@@ -313,6 +313,30 @@ async fn command_gets_secrets_but_nobody_else_does() {
 }
 
 #[tokio::test]
+async fn what_an_interrupted_run_began_is_awaited() {
+    let m = Machine::start().await;
+    let (mark, cx) = (m.path("mark"), m.cx());
+    let command = format!("touch '{mark}'\nsleep 1\necho done");
+    let planned = model(&[("command", command.as_str().into())]);
+    let arguments = Decode::encode(&planned);
+    let attempt = owner("interrupted");
+    let create = HostCommand::create(&cx, &m.client, &attempt, planned);
+    tokio::select! {
+        _ = create => panic!("the command takes a second"),
+        () = async {
+            while !Path::new(&mark).exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        } => {}
+    }
+    // The caller is gone; the command is not.
+    let found = HostCommand::find(&cx, &m.client, &attempt, &arguments)
+        .await
+        .unwrap();
+    assert_eq!(found.unwrap().stdout.as_deref(), Some("done\n"));
+}
+
+#[tokio::test]
 async fn command_has_conditions() {
     let m = Machine::start().await;
     let (mark, count) = (m.path("mark"), m.path("count"));
