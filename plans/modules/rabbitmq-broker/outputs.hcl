@@ -24,6 +24,7 @@ output "plain_port" {
 output "console_port" {
   description = "Port of the management console."
   value       = 15672
+  depends_on  = [rabbitmq_permissions.admin]
 }
 
 output "vhost" {
