@@ -50,7 +50,7 @@ impl<'s> Job<'s> {
     /// A command of `stack` on the plan, with the words that belong to it.
     pub(crate) fn command(&self, words: &[&str]) -> Result<Command> {
         let mut command = self.sandbox.command(self.workspace.program("stack"))?;
-        let stripe = format!("stripe_ca_file={}", self.sandbox.address("STRIPE_CA")?);
+        let stripe = format!("stripe_ca_file={}", self.sandbox.parts.address("STRIPE_CA")?);
         command.args(words).args(["--env", self.environment, "--var-file", VARIABLES, "--var", &stripe, PLAN]);
         command.env("STACK_STATE_KEY_FILE", &self.key);
         Ok(command)
@@ -59,7 +59,7 @@ impl<'s> Job<'s> {
     /// The same as words for a terminal.
     pub(crate) fn by_hand(&self) -> String {
         let mut text = String::new();
-        for (name, value) in &self.sandbox.addresses {
+        for (name, value) in self.sandbox.parts.addresses() {
             text.push_str(&format_line(name, value));
         }
         text.push_str(&format_line("STACK_STATE_KEY_FILE", &self.key.display().to_string()));

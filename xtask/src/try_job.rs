@@ -85,7 +85,7 @@ fn one(name: &str, job: &Job<'_>, sandbox: &Sandbox<'_>) -> Result<()> {
         }
         "destroy" => done(&job.run(&["destroy", "--auto-approve"])?, "stack destroy"),
         _ => {
-            let left = sandbox.remains()?;
+            let left = sandbox.parts.remains()?;
             if !left.is_empty() {
                 bail!("left behind: {}", left.join(", "));
             }
