@@ -425,3 +425,6 @@ impl Body<'_> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,6 +160,55 @@ fn the_lock_keeps_a_second_writer_out() {
     assert_eq!(environment.run(&["apply", "--auto-approve"]).code, 0);
 }
 
+/// The first signal lets running calls end, the second abandons them; what is done stays recorded.
+#[test]
+fn two_interrupts_end_a_call_that_hangs() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let environment = Environment::with(&format!(
+        r#"
+resource "stack_data" "a" {{}}
+resource "tls_private_key" "k" {{
+  algorithm = "ED25519"
+}}
+provider "host" {{
+  address         = "127.0.0.1"
+  port            = {port}
+  user            = "root"
+  private_key     = tls_private_key.k.private_key_openssh
+  host_keys       = [tls_private_key.k.public_key_openssh]
+  connect_timeout = 600
+}}
+resource "host_ready" "h" {{
+  depends_on = [stack_data.a]
+}}
+"#
+    ));
+    let mut child = environment.start(&["apply", "--auto-approve"]);
+    // Accepts the connection and never says a word.
+    let connection = listener.accept().unwrap();
+    let pid = child.id().to_string();
+    let signal = || {
+        assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    };
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let mut until = |text: &str| loop {
+        let line = lines.next().unwrap_or_else(|| panic!("the output ends before {text:?}")).unwrap();
+        if line.contains(text) {
+            break;
+        }
+    };
+    signal();
+    until("running calls may end");
+    signal();
+    until("abandoned");
+    until("Apply interrupted.");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(connection);
+    let list = environment.run(&["state", "list"]).out;
+    assert!(list.contains("stack_data.a") && list.contains("tls_private_key.k"), "{list}");
+}
+
 #[test]
 fn console_prints_each_line_and_stops_at_a_mistake() {
     let environment = Environment::new();

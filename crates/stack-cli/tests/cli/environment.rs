@@ -1,7 +1,7 @@
 //! A hermetic place to run the program in.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -53,9 +53,9 @@ impl Environment {
         self.run_with_input(arguments, "")
     }
 
-    /// Runs the program with a text on standard input.
-    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Shown {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stack"))
+    /// Starts the program.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_stack"))
             .args(arguments)
             .current_dir(self.path(""))
             .env_clear()
@@ -65,7 +65,12 @@ impl Environment {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// Runs the program with a text on standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Shown {
+        let mut child = self.start(arguments);
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
         Shown::of(&child.wait_with_output().unwrap(), self.root.path())
     }
