@@ -42,11 +42,12 @@ impl Sshd {
         let _ = fs::create_dir_all("/run/sshd");
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let path = folder.path().display();
+        // At its second level bash reads no start-up file of the user's.
         let config = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {path}/host_ed25519\nHostKey {path}/host_ecdsa\n\
              AuthorizedKeysFile {path}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
              PermitRootLogin prohibit-password\nPidFile none\nAllowTcpForwarding yes\nUseDNS no\n\
-             LogLevel VERBOSE\nSetEnv PATH={path}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+             LogLevel VERBOSE\nSetEnv PATH={path}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHLVL=2\n"
         );
         fs::write(folder.path().join("sshd_config"), config)?;
         fs::create_dir(folder.path().join("bin"))?;
