@@ -145,7 +145,7 @@ pub(crate) struct ApplyArguments {
     #[arg(long)]
     pub(crate) auto_approve: bool,
     /// Remote calls at a time
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = parallelism)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = parallelism)]
     pub(crate) parallelism: usize,
     /// How long to wait for the lock of the state, as in 30s or 5m
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]

@@ -16,7 +16,7 @@ use stack_engine::backend::key::KeyInputs;
 use stack_engine::plan_file::{PlanFile, SavedSources};
 use stack_engine::store::Store;
 use stack_plan::{Options, PlanInput};
-use stack_state::seal::Sealer;
+use stack_state::seal::{Sealer, Withheld};
 use stack_state::{Lineage, Salt, State};
 
 use crate::arguments::{VariableArgument, VariableArguments, WorkspaceArguments};
@@ -70,6 +70,11 @@ impl Place {
     /// The state without a lock; `None` if nothing was ever recorded.
     pub(crate) fn read(&self) -> Result<Option<State>, CommandError> {
         Ok(Store::read(&*self.backend, self.keys.clone())?)
+    }
+
+    /// The state without its secrets, which needs no key: what is sealed is null and sensitive.
+    pub(crate) fn read_masked(&self) -> Result<Option<State>, CommandError> {
+        Ok(Store::read_with(&*self.backend, &Withheld::default())?)
     }
 
     /// The state without a lock; a new one if nothing was ever recorded.
@@ -375,7 +380,7 @@ fn place(settings: &Settings, folder: &str, environment: &str) -> Result<Place, 
             path = text.to_owned();
         }
     }
-    let path = Path::new(folder).join(path);
+    let path = if folder == "." { PathBuf::from(path) } else { Path::new(folder).join(path) };
     let backend = Arc::new(Local::new(&path, environment));
     Ok(Place { backend, keys: Arc::new(keys()), environment: environment.to_owned() })
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use stack_core::Value;
+use stack_core::{Marks, Value};
+use stack_state::State;
 
 use super::split_folder;
 use crate::document;
@@ -31,8 +32,16 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, ui: &Ui) -> Result<Exit, CommandError> {
         let (folder, names) = split_folder(&self.arguments)?;
-        let state = place_of(folder, &self.env)?.read()?;
-        let outputs = state.map(|state| state.outputs).unwrap_or_default();
+        let place = place_of(folder, &self.env)?;
+        let outputs = |state: Option<State>| state.map(|state| state.outputs).unwrap_or_default();
+        // The key is asked for only where something sensitive is shown.
+        let masked = outputs(place.read_masked()?);
+        let is_sensitive = |value: &Value| value.marks_deep().contains(Marks::SENSITIVE);
+        let opens = match names[..] {
+            [name] => masked.get(name).is_some_and(is_sensitive),
+            _ => self.json && masked.values().any(is_sensitive),
+        };
+        let outputs = if opens { outputs(place.read()?) } else { masked };
         match names[..] {
             [] if self.raw => Err(CommandError::usage("--raw needs the name of an output.")),
             [] if self.json => {

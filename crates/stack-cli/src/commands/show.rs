@@ -50,12 +50,12 @@ impl Arguments {
     }
 
     fn state(&self, ui: &Ui) -> Result<Exit, CommandError> {
-        let state = place_of(self.path.as_deref(), &self.env)?.read()?;
+        let place = place_of(self.path.as_deref(), &self.env)?;
         if self.json {
-            ui.data(&document::state_document(state.as_ref()));
+            ui.data(&document::state_document(place.read()?.as_ref()));
             return Ok(Exit::Done);
         }
-        match state.filter(|state| !state.is_empty()) {
+        match place.read_masked()?.filter(|state| !state.is_empty()) {
             None => ui.say("Nothing is recorded.\n"),
             Some(state) => ui.data(&text(ui, &state)),
         }

@@ -37,7 +37,7 @@ impl Selection {
         let (folder, names) = split_folder(&self.arguments)?;
         let targets: Result<Vec<Target>, _> = names.iter().map(|name| name.parse()).collect();
         let targets = targets.map_err(|error| CommandError::usage(crate::error::sentence(&error.to_string())))?;
-        Ok((place_of(folder, &self.env)?.read()?, targets))
+        Ok((place_of(folder, &self.env)?.read_masked()?, targets))
     }
 }
 

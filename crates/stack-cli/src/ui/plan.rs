@@ -7,7 +7,7 @@ use stack_plan::{Action, Catalog, Change, Drift, Mode, OutputChange, Plan, Reaso
 use stack_state::{CheckStatus, DeposedKey, Object, Status};
 
 use super::Paint;
-use super::value::{Entry, Sign, Values, quoted};
+use super::value::{Entry, Sign, Values, hides, quoted};
 
 /// How many of each thing a plan does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -403,7 +403,7 @@ impl Body<'_> {
     /// All attributes and blocks, without signs.
     fn listing(&self, level: usize, schema: Option<&Schema>, value: &Value) -> String {
         let is_block = |name: &str| schema.is_some_and(|schema| schema.blocks.contains_key(name));
-        let shown = value.as_mapping().into_iter().flatten().filter(|(name, v)| !is_block(name) && !v.is_null());
+        let shown = value.as_mapping().into_iter().flatten().filter(|(name, v)| !is_block(name) && (!v.is_null() || hides(v)));
         let entry = |(name, v): (&String, &Value)| {
             Entry::new(name.clone(), Sign::None, self.values.value(v, level, Sign::None))
         };

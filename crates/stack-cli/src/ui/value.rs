@@ -250,7 +250,7 @@ impl Entry {
 }
 
 /// Whether a value is sensitive as a whole.
-fn hides(value: &Value) -> bool {
+pub(crate) fn hides(value: &Value) -> bool {
     value.marks().contains(Marks::SENSITIVE)
 }
 

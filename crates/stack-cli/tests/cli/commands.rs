@@ -66,6 +66,25 @@ fn a_secret_is_in_no_view_and_no_file() {
 }
 
 #[test]
+fn what_is_masked_anyway_needs_no_key() {
+    let mut environment = Environment::with(
+        "resource \"random_password\" \"p\" {\n  length = 12\n}\noutput \"p\" {\n  value     = random_password.p.result\n  sensitive = true\n}\noutput \"l\" {\n  value = random_password.p.length\n}\n",
+    );
+    assert_eq!(environment.run(&["apply", "--auto-approve"]).code, 0);
+    let (shown, outputs) = (environment.run(&["show"]).out, environment.run(&["output"]).out);
+    environment.set("STACK_STATE_KEY", "");
+    assert_eq!(environment.run(&["show"]).out, shown);
+    assert!(shown.contains("result      = (sensitive value)"), "{shown}");
+    assert_eq!(environment.run(&["output"]).out, outputs);
+    assert_eq!(environment.run(&["output", "l", "--raw"]).out, "12");
+    assert_eq!(environment.run(&["state", "list"]).out, "random_password.p\n");
+    for needs_it in [&["output", "p"][..], &["output", "--json"], &["show", "--json"], &["plan"]] {
+        let refused = environment.run(needs_it);
+        assert!(refused.code == 1 && refused.err.contains("STACK_STATE_KEY"), "{needs_it:?}: {}", refused.all());
+    }
+}
+
+#[test]
 fn a_saved_plan_reads_nothing_else_and_is_refused_once_stale() {
     let environment = Environment::with(TWO);
     assert_eq!(environment.run(&["plan", "--out", "x.plan", "--detailed-exitcode"]).code, 2);
