@@ -1,5 +1,7 @@
 //! Sessions to a real OpenSSH server on loopback, and to a server in this process that can be told to misbehave.
 
+#![expect(clippy::unwrap_used, reason = "a failed step of a test ends the test")]
+
 mod fake;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Every type against a management API in this process.
 
+#![expect(clippy::unwrap_used, reason = "a failed step of a test ends the test")]
+
 mod fake;
 
 use std::collections::BTreeSet;
