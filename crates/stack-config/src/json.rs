@@ -33,8 +33,8 @@ fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
         Some(b't') => Ok(Value::Bool(true)),
         Some(b'f') => Ok(Value::Bool(false)),
         Some(b'"') => {
-            let string: String = serde_json::from_str(text).map_err(|error| cause(&error))?;
-            Ok(Value::string(string))
+            let string = serde_json::from_str::<String>(text);
+            string.or_else(|error| lone_surrogates(text).ok_or_else(|| cause(&error))).map(Value::from)
         }
         Some(b'[') => {
             let members: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| cause(&error))?;
@@ -48,6 +48,32 @@ fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
         }
         _ => parse_number(text).map(Value::Number).ok_or_else(|| format!("{text} is not a number")),
     }
+}
+
+/// The string again, with the replacement character where half of a surrogate pair stands alone.
+fn lone_surrogates(text: &str) -> Option<String> {
+    let mut repaired = String::new();
+    let mut rest = text;
+    let mut changed = false;
+    while let Some(at) = rest.find('\\') {
+        repaired.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let unit = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
+        let length = match (unit(rest), rest.get(6..).and_then(unit)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                changed = true;
+                repaired.push_str("\\ufffd");
+                rest = &rest[6..];
+                continue;
+            }
+            _ => 2,
+        };
+        repaired.push_str(rest.get(..length)?);
+        rest = &rest[length..];
+    }
+    repaired.push_str(rest);
+    if changed { serde_json::from_str(&repaired).ok() } else { None }
 }
 
 /// Writes a value as compact JSON, in which `<`, `>` and `&` are escaped.
@@ -126,6 +152,12 @@ mod tests {
         let text = r#"{"a":[12345678901234567890123,0.1,-1e3,null,true],"b":"é"}"#;
         let value = parse(text).unwrap();
         assert_eq!(write(&value).unwrap(), r#"{"a":[12345678901234567890123,0.1,-1000,null,true],"b":"é"}"#);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_replaced() {
+        assert_eq!(parse(r#""\ud83d\ude00""#).unwrap(), Value::from("😀"));
+        assert_eq!(parse(r#""a\ud83db\\u00\udc00""#).unwrap(), Value::from("a\u{fffd}b\\u00\u{fffd}"));
     }
 
     #[test]

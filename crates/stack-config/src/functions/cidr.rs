@@ -35,8 +35,9 @@ pub(super) fn functions() -> Vec<Function> {
 
 /// A whole number.
 fn integer(value: &Value) -> Result<i128, FunctionError> {
-    let whole = value.as_number().and_then(|n| n.as_i64()).map(i128::from);
-    whole.ok_or_else(|| FunctionError::new("value must be a whole number, and one of 64 bits"))
+    let whole = value.as_number().filter(|n| n.is_integer()).and_then(|n| n.to_string().parse().ok());
+    let fits = |n: &i128| n.unsigned_abs() <= u128::from(u64::MAX);
+    whole.filter(fits).ok_or_else(|| FunctionError::new("value must be a whole number, and one of 64 bits"))
 }
 
 /// A block of addresses.
@@ -51,7 +52,8 @@ struct Network {
 
 impl Network {
     fn show(&self) -> String {
-        format!("{}/{}", show(self.base, self.bits), self.length)
+        let length = if self.mapped() { self.length.saturating_sub(96) } else { self.length };
+        format!("{}/{length}", show(self.base, self.bits))
     }
 
     fn mapped(&self) -> bool {

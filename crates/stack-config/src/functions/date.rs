@@ -27,14 +27,15 @@ pub(super) fn functions() -> Vec<Function> {
             let b = parse(text(&args[1])?).map_err(|cause| FunctionError::argument(1, cause))?;
             Ok(Value::from(a.cmp(&b) as i64))
         }),
-        Function::new("timestamp", Vec::new(), Type::String, |cx, _| Ok(instant(cx.scope.timestamp()))),
-        Function::new("plantimestamp", Vec::new(), Type::String, |cx, _| Ok(instant(cx.scope.plan_timestamp()))),
+        Function::new("timestamp", Vec::new(), Type::String, |cx, _| {
+            // The time of apply is not known before.
+            Ok(cx.scope.timestamp().map_or_else(|| unknown_not_null(Type::String), Value::from))
+        }),
+        Function::new("plantimestamp", Vec::new(), Type::String, |cx, _| {
+            let given = cx.scope.plan_timestamp();
+            given.map(Value::from).ok_or_else(|| FunctionError::new("there is no plan here whose time it could give"))
+        }),
     ]
-}
-
-/// A time that the scope gives, else one known after apply.
-fn instant(given: Option<String>) -> Value {
-    given.map_or_else(|| unknown_not_null(Type::String), Value::from)
 }
 
 /// A timestamp with everything below seconds cut off; `None` where it is none.
@@ -107,7 +108,7 @@ impl Scanner<'_> {
 
     /// `.5` as nanoseconds; further digits are dropped.
     fn fraction(&mut self) -> Option<u32> {
-        let Some(rest) = self.rest.strip_prefix(['.', ',']) else { return Some(0) };
+        let Some(rest) = self.rest.strip_prefix('.') else { return Some(0) };
         let length = rest.bytes().take_while(u8::is_ascii_digit).count();
         let digits = rest.get(..length).filter(|d| !d.is_empty())?;
         self.rest = &rest[length..];
@@ -122,7 +123,7 @@ impl Scanner<'_> {
         let negative = self.rest.starts_with('-');
         self.rest = self.rest.strip_prefix(['+', '-'])?;
         let (hours, minutes) = (self.digits(2)?, self.sign(':')?.digits(2)?);
-        if hours > 24 || minutes >= 60 {
+        if hours > 23 || minutes >= 60 {
             return None;
         }
         let seconds = i32::try_from(hours * 3600 + minutes * 60).ok()?;
@@ -189,7 +190,9 @@ fn format(format: &str, at: OffsetDateTime) -> Result<String, String> {
     let mut out = String::new();
     let mut chars = format.chars().peekable();
     while let Some(c) = chars.next() {
-        if c == '\'' {
+        if c == '\'' && chars.next_if_eq(&'\'').is_some() {
+            out.push('\'');
+        } else if c == '\'' {
             loop {
                 match chars.next() {
                     Some('\'') if chars.peek() == Some(&'\'') => {
@@ -271,6 +274,7 @@ mod tests {
         let at = "2018-01-02T23:12:01-08:00";
         assert_eq!(formatted("EEE, DD MMM YYYY hh:mm:ss ZZZ", at), "Tue, 02 Jan 2018 23:12:01 -0800");
         assert_eq!(formatted("EEEE, DD-MMMM-YY H aa", at), "Tuesday, 02-January-18 11 pm");
+        assert_eq!(formatted("''''", at), "''");
         assert_eq!(formatted("'it''s' HH", "2018-01-02T00:00:00Z"), "it's 12");
         assert_eq!(formatted("Z ZZZ ZZZZ ZZZZZ", "2018-01-02T00:00:00Z"), "Z UTC +0000 +00:00");
         for bad in ["Y", "YYYYY", "Q", "'open", "A"] {

@@ -8,7 +8,8 @@ mod yaml_write;
 use std::io::Write as _;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use stack_core::{Type, Value};
 
 use super::{Called, Function, FunctionError, any, string};
@@ -72,10 +73,14 @@ fn encode(value: &Value, write: impl Fn(&Value) -> Result<String, FunctionError>
     Ok(Value::from(write(value)?))
 }
 
+/// The standard alphabet, in which the bits behind the last byte may be anything.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
 /// Line breaks are skipped.
 fn base64_bytes(text: &str) -> Result<Vec<u8>, String> {
     let packed: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    STANDARD.decode(packed).map_err(|error| error.to_string().to_lowercase())
+    LENIENT.decode(packed).map_err(|error| error.to_string().to_lowercase())
 }
 
 fn base64_decode(text: &str) -> Called {

@@ -44,7 +44,12 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("basename", vec![string("path")], Type::String, |_, args| Ok(Value::from(base(text(&args[0])?)))),
         Function::new("dirname", vec![string("path")], Type::String, |_, args| Ok(Value::from(dir(text(&args[0])?)))),
         Function::new("pathexpand", vec![string("path")], Type::String, |cx, args| {
-            Ok(Value::from(expand(cx.scope.sources(), text(&args[0])?)))
+            let path = text(&args[0])?;
+            if path.starts_with('~') && !matches!(path.get(1..2), None | Some("/")) {
+                return Err(FunctionError::new("cannot expand user-specific home dir"));
+            }
+            let expanded = expand(cx.scope.sources(), path);
+            Ok(Value::from(if expanded == path { expanded } else { clean(&expanded) }))
         }),
     ];
     out.extend(FILE_DIGESTS.iter().map(|(name, body)| Function::new(name, vec![string("path")], Type::String, *body)));

@@ -42,11 +42,16 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("bcrypt", vec![string("str")], Type::String, |cx, args| {
             let cost = match args.get(1).and_then(Value::as_number).map(stack_core::Number::as_i64) {
                 None => 10,
+                // Too little becomes the default.
+                Some(Some(cost)) if cost < 4 => 10,
                 Some(cost) => cost
                     .and_then(|c| u32::try_from(c).ok())
-                    .filter(|c| (4..=31).contains(c))
-                    .ok_or_else(|| FunctionError::argument(1, "the cost must be a whole number from 4 to 31"))?,
+                    .filter(|c| *c <= 31)
+                    .ok_or_else(|| FunctionError::argument(1, "the cost must be a whole number up to 31"))?,
             };
+            if args.len() > 2 {
+                return Err(FunctionError::new("bcrypt() takes no more than two arguments"));
+            }
             let Some(salt) = cx.scope.random() else { return Ok(unknown_not_null(Type::String)) };
             let password = text(&args[0])?;
             if password.len() > 72 {

@@ -43,7 +43,7 @@ fn coalesce(args: &[Value]) -> Called {
 fn coalesce_list_type(args: &[Value]) -> Result<Type, FunctionError> {
     let mut first = None;
     for (i, arg) in args.iter().enumerate() {
-        if !arg.is_known() || arg.ty() == Type::Dynamic {
+        if !arg.is_known() {
             return Ok(Type::Dynamic);
         }
         let ty = arg.ty();

@@ -23,7 +23,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::generic("distinct", vec![list("list")], |args| Ok(args[0].ty()), |_, args| distinct(&args[0])).not_null(),
         Function::generic("element", vec![any("list").marked(), number("index")], |args| element_of(args), |_, args| element(args)),
         Function::new("index", vec![any("list"), any("value").unknown()], Type::Number, |_, args| index(args)),
-        Function::generic("chunklist", vec![list("list"), number("size")], |args| Ok(Type::list(args[0].ty())), |_, args| chunks(args))
+        Function::generic("chunklist", vec![list("list").marked(), number("size")], |args| Ok(Type::list(args[0].ty())), |_, args| chunks(args))
             .not_null(),
         Function::new("compact", vec![Parameter::new("list", text())], text(), |_, args| compact(&args[0])),
         Function::new("sort", vec![Parameter::new("list", text())], text(), |_, args| sort(&args[0])),
@@ -199,14 +199,15 @@ fn chunks(args: &[Value]) -> Called {
     let ty = args[0].ty();
     let size = whole(&args[1], 1)?;
     let size = usize::try_from(size).map_err(|_| FunctionError::argument(1, "the size argument must be positive"))?;
-    let members = members(&args[0])?;
+    let (list, marks) = args[0].clone().unmark();
+    let members = members(&list)?;
     let chunk = |part: &[Value]| Value::list(element_type(&ty), part.to_vec());
     let parts = match size {
         _ if members.is_empty() => Vec::new(),
         0 => vec![chunk(members)],
         size => members.chunks(size).map(chunk).collect(),
     };
-    Ok(Value::list(ty.clone(), parts))
+    Ok(Value::list(ty.clone(), parts).mark(marks))
 }
 
 fn compact(list: &Value) -> Called {

@@ -16,9 +16,6 @@ pub(super) fn functions() -> Vec<Function> {
         operation("setintersection", "first_set", |_, args| combine(args, |a, b| a & b)).variadic(set("other_sets")),
         Function::generic("setsubtract", vec![set("a"), set("b")], |args| common(args), |_, args| combine(args, |a, b| a - b))
             .not_null(),
-        Function::generic("setsymmetricdifference", vec![set("first_set")], |args| common(args), |_, args| combine(args, |a, b| a ^ b))
-            .variadic(set("other_sets"))
-            .not_null(),
         Function::generic("setproduct", Vec::new(), |args| Ok(product_type(args)?.0), |_, args| product(args))
             .variadic(any("sets").marked())
             .not_null(),
@@ -55,10 +52,10 @@ fn product_type(args: &[Value]) -> Result<(Type, Vec<Type>), FunctionError> {
         return Err(FunctionError::new("at least two arguments are required"));
     }
     let mut elements = Vec::new();
-    let mut sets = true;
+    let mut sets = false;
     for (i, arg) in args.iter().enumerate() {
         let ty = arg.ty();
-        sets &= matches!(ty, Type::Set(_));
+        sets |= matches!(ty, Type::Set(_));
         elements.push(match &ty {
             Type::List(t) | Type::Set(t) => (**t).clone(),
             Type::Tuple(types) if types.is_empty() => Type::Dynamic,

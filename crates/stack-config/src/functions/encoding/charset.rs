@@ -11,20 +11,28 @@ enum Charset {
     Table(&'static encoding_rs::Encoding),
 }
 
+/// Registered names; browsers know more labels for the same tables.
+const TABLES: &[&str] = &[
+    "big5", "euc-jp", "euc-kr", "gb18030", "gbk", "ibm866", "iso-2022-jp", "koi8-r", "koi8-u", "macintosh", "shift_jis",
+    "windows-874",
+];
+
+/// The tables for browsers give these control characters to bytes that a Windows character set leaves undefined.
+fn undefined(encoding: &'static encoding_rs::Encoding, text: &str) -> bool {
+    encoding.name().starts_with("windows-") && text.contains(|c| matches!(c, '\u{80}'..='\u{9f}'))
+}
+
 fn find(name: &str) -> Result<Charset, FunctionError> {
     match name.to_ascii_lowercase().as_str() {
         "utf-8" => return Ok(Charset::Utf8),
         "utf-16" => return Ok(Charset::Utf16 { big: true, mark: true }),
         "utf-16be" => return Ok(Charset::Utf16 { big: true, mark: false }),
         "utf-16le" => return Ok(Charset::Utf16 { big: false, mark: false }),
-        "us-ascii" | "ascii" | "iso646-us" | "ansi_x3.4-1968" | "us" | "cp367" => return Ok(Charset::First(0x80)),
+        "us-ascii" => return Ok(Charset::First(0x80)),
         "iso-8859-1" | "iso_8859-1" | "latin1" | "l1" | "cp819" | "ibm819" => return Ok(Charset::First(0x100)),
-        // The table has these for browsers; they are no character sets.
-        "utf8" | "replacement" | "x-user-defined" | "unicode" => {}
         label => {
-            if let Some(encoding) = encoding_rs::Encoding::for_label(label.as_bytes())
-                && encoding != encoding_rs::REPLACEMENT
-            {
+            let known = TABLES.contains(&label) || label.starts_with("iso-8859-") || label.starts_with("windows-125");
+            if let Some(encoding) = encoding_rs::Encoding::for_label(label.as_bytes()).filter(|_| known) {
                 return Ok(Charset::Table(encoding));
             }
         }
@@ -49,6 +57,7 @@ pub(super) fn encode(text: &str, name: &str) -> Result<Vec<u8>, FunctionError> {
             let bytes = text.chars().map(|c| u8::try_from(u32::from(c)).ok().filter(|b| u32::from(*b) < limit));
             bytes.collect::<Option<Vec<u8>>>().ok_or_else(unfit)
         }
+        Charset::Table(encoding) if undefined(encoding, text) => Err(unfit()),
         Charset::Table(encoding) => match encoding.encode(text) {
             (bytes, _, false) => Ok(bytes.into_owned()),
             (_, _, true) => Err(unfit()),
@@ -81,7 +90,8 @@ pub(super) fn decode(bytes: &[u8], name: &str) -> Result<String, FunctionError> 
             chars.collect::<Option<String>>().ok_or_else(unfit)
         }
         Charset::Table(encoding) => {
-            encoding.decode_without_bom_handling_and_without_replacement(bytes).map(Into::into).ok_or_else(unfit)
+            let text = encoding.decode_without_bom_handling_and_without_replacement(bytes);
+            text.map(String::from).filter(|text| !undefined(encoding, text)).ok_or_else(unfit)
         }
     }
 }

@@ -19,6 +19,15 @@ const MAX_DEPTH: usize = 200;
 /// What is wrong, as a lower case fragment.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.contains(|c| !matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)) {
+        return Err("control characters are not allowed".to_owned());
+    }
+    let directives = text.lines().take_while(|line| line.starts_with(['%', '#']) || line.trim().is_empty());
+    for line in directives.filter(|line| line.starts_with('%')) {
+        if !line.starts_with("%YAML ") && !line.starts_with("%TAG ") {
+            return Err("found unknown directive name".to_owned());
+        }
+    }
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         lines: text.lines().collect(),
@@ -143,14 +152,11 @@ impl<'t> Reader<'t> {
 
     fn mapping(&mut self, depth: usize) -> Result<Node, String> {
         let mut members: BTreeMap<String, Value> = BTreeMap::new();
-        // What `<<` brings in gives way to what stands in the mapping itself.
-        let mut merged: BTreeMap<String, Value> = BTreeMap::new();
         let mut size = 1;
         loop {
             let (event, place) = self.next()?;
             if event == Event::MappingEnd {
-                merged.extend(members);
-                return Ok(Node { value: Value::object(merged), size });
+                return Ok(Node { value: Value::object(members), size });
             }
             let at = |message: String| format!("on line {}, column {}: {message}", place.line(), place.col() + 1);
             let merge = matches!(&event, Event::Scalar(text, _, _, None) if text == "<<");
@@ -163,7 +169,7 @@ impl<'t> Reader<'t> {
                     let name = value.value.ty().friendly_name();
                     return Err(at(format!("cannot merge {name} into mapping")));
                 };
-                merged.extend(inner.iter().map(|(k, v)| (k.clone(), v.clone())));
+                members.extend(inner.iter().map(|(k, v)| (k.clone(), v.clone())));
                 continue;
             }
             let key = match key {
@@ -211,9 +217,9 @@ fn scalar(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Value, String> {
             let valid = base64::engine::general_purpose::STANDARD.decode(packed).is_ok();
             if valid { Ok(Value::string(text)) } else { Err(format!("{}: not valid base64", unfit())) }
         }
-        "null" => Ok(Value::NULL),
         // A quoted text stays a text.
-        "bool" | "int" | "float" | "timestamp" if !plain => Ok(Value::string(text)),
+        "null" | "bool" | "int" | "float" | "timestamp" if !plain => Ok(Value::string(text)),
+        "null" => Ok(Value::NULL),
         "bool" => match resolve(text)? {
             value @ Value::Bool(_) => Ok(value),
             _ => Err(unfit()),
@@ -236,7 +242,7 @@ fn resolve(text: &str) -> Result<Value, String> {
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => infinity(false),
         "-.inf" | "-.Inf" | "-.INF" => infinity(true),
         ".nan" | ".NaN" | ".NAN" => return Err("floating point NaN is not supported".to_owned()),
-        _ => match number(text) {
+        _ => match number(text)? {
             Some(number) => Value::Number(number),
             None => timestamp(text).map_or_else(|| Value::string(text), Value::from),
         },
@@ -249,19 +255,21 @@ fn infinity(negative: bool) -> Value {
 }
 
 /// Decimal numbers (leading zeros mean nothing), `0x1f` and `0o17`.
-fn number(text: &str) -> Option<Number> {
-    let radix = |digits: &str, radix: u32| -> Option<Number> {
-        let all = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
-        let digits = digits.trim_start_matches('0');
-        let value = if digits.is_empty() { 0 } else { i64::from_str_radix(digits, radix).ok()? };
-        all.then(|| Number::from(value))
-    };
-    if let Some(digits) = text.strip_prefix("0x") {
-        return radix(digits, 16);
+fn number(text: &str) -> Result<Option<Number>, String> {
+    for (prefix, radix) in [("0x", 16), ("0o", 8)] {
+        let Some(digits) = text.strip_prefix(prefix) else { continue };
+        if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
+            return Ok(None);
+        }
+        return match u64::from_str_radix(digits, radix) {
+            Ok(value) => Ok(parse_number(&value.to_string())),
+            Err(_) => Err(format!("cannot parse {text:?} as !!int: it has more than 64 bits")),
+        };
     }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return radix(digits, 8);
-    }
+    Ok(decimal(text))
+}
+
+fn decimal(text: &str) -> Option<Number> {
     let (sign, rest) = match text.strip_prefix(['+', '-']) {
         Some(rest) => (if text.starts_with('-') { "-" } else { "" }, rest),
         None => ("", text),
