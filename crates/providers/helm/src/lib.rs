@@ -2,6 +2,8 @@
 
 mod chart;
 mod command;
+mod definitions;
+mod deploy;
 mod program;
 mod record;
 mod recover;

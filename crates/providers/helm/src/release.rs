@@ -1,9 +1,6 @@
 //! `helm_release`
 
-use std::time::Duration;
-
 use stack_core::{Decode as _, Path, Schema, Secret, Value};
-use stack_kube::{Kube, ObjectRef, Propagation};
 use stack_provider::{
     Cx, ErrorKind, Failure, Owner, Ownership, Preview, ProviderError, Refined, Resource, async_trait,
 };
@@ -11,9 +8,10 @@ use stack_provider::{
 use crate::Client;
 use crate::chart::{self, Source};
 use crate::command::Target;
-use crate::program::{classify, json};
-use crate::record::{Record, newest};
-use crate::recover::{Turn, cured};
+use crate::definitions;
+use crate::deploy::{deploy, inspected, look};
+use crate::program::classify;
+use crate::recover::Turn;
 use crate::values::{Json, Setting, digest_of, hex, merged};
 
 /// A single value.
@@ -123,7 +121,7 @@ impl Release {
         }
     }
 
-    fn source(&self) -> Source<'_> {
+    pub(crate) fn source(&self) -> Source<'_> {
         Source {
             repository: self.repository.as_deref(),
             chart: &self.chart,
@@ -132,7 +130,7 @@ impl Release {
         }
     }
 
-    fn merged(&self) -> Result<Json, ProviderError> {
+    pub(crate) fn merged(&self) -> Result<Json, ProviderError> {
         let plain = self.set.iter().map(|s| Setting {
             name: &s.name,
             value: &s.value,
@@ -159,12 +157,12 @@ impl Release {
         })
     }
 
-    fn failed(&self, operation: &str, stderr: &str) -> ProviderError {
+    pub(crate) fn failed(&self, operation: &str, stderr: &str) -> ProviderError {
         ProviderError::new(classify(stderr), self.masked(stderr)).operation(operation)
     }
 
     /// The model with what Helm says of a release, in the form of `helm upgrade --output json`.
-    fn settled(mut self, told: &Json, digest: &str) -> Self {
+    pub(crate) fn settled(mut self, told: &Json, digest: &str) -> Self {
         let text = |pointer: &str| told.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
         self.status = text("/info/status");
         self.revision = told["version"].as_i64();
@@ -179,7 +177,7 @@ impl Release {
 }
 
 /// Helm says null where there are no values.
-fn values_in_force(config: &Json) -> Json {
+pub(crate) fn values_in_force(config: &Json) -> Json {
     if config.is_null() {
         Json::Object(serde_json::Map::new())
     } else {
@@ -187,107 +185,9 @@ fn values_in_force(config: &Json) -> Json {
     }
 }
 
-fn digest_of_text(text: &str) -> String {
+/// SHA-256 of a text in hexadecimal.
+pub(crate) fn digest_of_text(text: &str) -> String {
     hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref())
-}
-
-/// Installs or upgrades, after pending leftovers have been cleared.
-async fn deploy(
-    cx: &Cx,
-    client: &Client,
-    kube: &Kube,
-    planned: Release,
-    known: Option<&str>,
-    owner: Option<&Owner>,
-) -> Result<Release, Failure<Release>> {
-    let values = planned.merged()?;
-    let chart = chart::fetch(cx, &client.program, planned.source(), known).await?;
-    let major = client.program.major(cx).await?;
-    let mut turn = Turn::take(cx, client, &planned).await?;
-    let record = look(cx, kube, &planned).await?;
-    let record = cured(cx, client, kube, &planned, &turn, record).await?;
-    turn.begin(record.map_or(0, |r| r.revision) + 1)?;
-    let marks = owner.map(|o| (o.lineage.as_str(), o.token.as_str()));
-    let target = planned.target(client);
-    let args = target.upgrade(&planned, &chart.path, major, marks);
-    cx.progress(&format!("helm upgrade --install {}", planned.name));
-    let ran = client
-        .program
-        .run(cx, &args, &target.environment(), values.to_string().as_bytes())
-        .await;
-    let ran = match ran {
-        Ok(ran) if ran.ok => ran,
-        other => {
-            let error = match other {
-                Ok(ran) => planned.failed("helm upgrade", &ran.stderr),
-                Err(error) => error,
-            };
-            return Err(half_made(kube, planned, error).await);
-        }
-    };
-    Ok(planned.settled(&json(&ran.stdout)?, &chart.digest))
-}
-
-/// A failed run, with the release as far as there is one.
-async fn half_made(kube: &Kube, planned: Release, error: ProviderError) -> Failure<Release> {
-    // The call's own time may be over: this look has its own.
-    let look = newest(kube, &planned.namespace, &planned.name);
-    let found = tokio::time::timeout(Duration::from_secs(10), look).await;
-    let Ok(Ok(Some(record))) = found else {
-        return error.into();
-    };
-    let mut object = planned;
-    object.id = Some(format!("{}/{}", object.namespace, object.name));
-    object.status = Some(record.status);
-    object.revision = Some(record.revision);
-    Failure::with(error, object)
-}
-
-async fn look(cx: &Cx, kube: &Kube, release: &Release) -> Result<Option<Record>, ProviderError> {
-    Ok(cx
-        .bounded(newest(kube, &release.namespace, &release.name))
-        .await??)
-}
-
-/// Another revision than the recorded one: what is in force now.
-async fn inspected(
-    cx: &Cx,
-    client: &Client,
-    prior: &Release,
-    record: &Record,
-) -> Result<Release, ProviderError> {
-    let mut model = prior.clone();
-    model.id = Some(format!("{}/{}", prior.namespace, prior.name));
-    model.status = Some(record.status.clone());
-    model.revision = Some(record.revision);
-    if record.is_pending() {
-        return Ok(model);
-    }
-    let target = prior.target(client);
-    let ask = async |what: &str| {
-        let ran = client
-            .program
-            .run(cx, &target.get(prior, what), &target.environment(), b"")
-            .await?;
-        if ran.ok {
-            Ok(ran.stdout)
-        } else {
-            Err(prior.failed("helm get", &ran.stderr))
-        }
-    };
-    let values: Json = serde_json::from_slice(&ask("values").await?)
-        .map_err(|e| ProviderError::internal("the output of helm get values makes no sense").source(e))?;
-    model.values_digest = Some(Secret::new(digest_of(&values_in_force(&values))));
-    let meta = json(&ask("metadata").await?)?;
-    if let Some(version) = meta["version"].as_str() {
-        model.version = Some(version.to_owned());
-    }
-    model.app_version = meta["appVersion"].as_str().map(str::to_owned);
-    // Helm prints one line end more than the release has.
-    let manifest = ask("manifest").await?;
-    let manifest = manifest.strip_suffix(b"\n").unwrap_or(&manifest);
-    model.manifest_digest = Some(digest_of_text(&String::from_utf8_lossy(manifest)));
-    Ok(model)
 }
 
 /// The resource type `helm_release`.
@@ -353,13 +253,13 @@ impl Resource for HelmRelease {
         if look(cx, &kube, prior).await?.is_none() {
             return Ok(());
         }
-        let mut definitions = Vec::new();
+        let mut names = Vec::new();
         if !prior.keep_crds {
             let ran = client
                 .program
                 .run(cx, &target.get(prior, "manifest"), &target.environment(), b"")
                 .await?;
-            definitions = definitions_in(&String::from_utf8_lossy(&ran.stdout));
+            names = definitions::named_in(&String::from_utf8_lossy(&ran.stdout));
         }
         cx.progress(&format!("helm uninstall {}", prior.name));
         let ran = client
@@ -369,7 +269,7 @@ impl Resource for HelmRelease {
         if !ran.ok && !ran.stderr.contains("release: not found") {
             return Err(prior.failed("helm uninstall", &ran.stderr));
         }
-        remove_definitions(cx, &kube, definitions).await
+        definitions::remove(cx, &kube, names).await
     }
 
     async fn find(
@@ -500,50 +400,6 @@ impl Resource for HelmRelease {
     }
 }
 
-/// Names of the custom resource definitions in a manifest.
-fn definitions_in(manifest: &str) -> Vec<String> {
-    #[derive(serde::Deserialize)]
-    struct Meta {
-        name: String,
-    }
-    #[derive(serde::Deserialize)]
-    struct Head {
-        kind: String,
-        metadata: Meta,
-    }
-    let documents = manifest
-        .split("\n---")
-        .filter(|d| d.contains("CustomResourceDefinition"));
-    let heads = documents.filter_map(|d| serde_saphyr::from_str::<Head>(d.trim_start_matches("---")).ok());
-    heads
-        .filter(|h| h.kind == "CustomResourceDefinition")
-        .map(|h| h.metadata.name)
-        .collect()
-}
-
-async fn remove_definitions(cx: &Cx, kube: &Kube, names: Vec<String>) -> Result<(), ProviderError> {
-    let objects: Vec<_> = names
-        .into_iter()
-        .map(|name| ObjectRef {
-            api_version: "apiextensions.k8s.io/v1".into(),
-            kind: "CustomResourceDefinition".into(),
-            namespace: None,
-            name,
-        })
-        .collect();
-    for object in &objects {
-        cx.bounded(kube.delete(object, None, Propagation::Background))
-            .await??;
-    }
-    for object in &objects {
-        while cx.bounded(kube.get(object)).await??.is_some() {
-            cx.progress(&format!("waiting for definition {} to be gone", object.name));
-            cx.sleep(Duration::from_millis(300)).await?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -591,14 +447,6 @@ mod tests {
         let prior = prior.with_attribute("status", Value::string("failed"));
         let again = HelmRelease::refine(Some(&prior), planned("a: 1")).planned;
         assert!(!again.attribute("revision").unwrap().is_known());
-    }
-
-    #[test]
-    fn definitions_are_found_in_a_manifest() {
-        let manifest = "---\n# Source: a\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n# Source: b\n\
-            apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: gateways.example\n\
-            spec: {group: example}\n";
-        assert_eq!(definitions_in(manifest), ["gateways.example"]);
     }
 
     #[test]

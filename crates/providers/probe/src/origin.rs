@@ -167,12 +167,20 @@ async fn through_pod(
     if stream.code().await == Some(127) && told.is_empty() {
         return Err(no_relay(pod, &name).into());
     }
-    let reason = told.pop().unwrap_or_else(|| "the relay ended".to_owned());
-    // bash says where in its program it was; what counts is behind the last colon but one.
-    let reason = reason.rsplit_once("line ").map_or(reason.as_str(), |(_, rest)| {
+    // The first line says why (no such name, refused), the second that the shell could not open it.
+    let reason = told.first().map_or("the relay ended", |line| cause(line));
+    Err(Unreached::Target(format!("no connection from the pod: {reason}")))
+}
+
+/// What a shell says behind its own name and the line of the program.
+fn cause(line: &str) -> &str {
+    let line = line.split_once(": line ").map_or(line, |(_, rest)| {
         rest.split_once(": ").map_or(rest, |(_, rest)| rest)
     });
-    Err(Unreached::Target(format!("no connection from the pod: {reason}")))
+    ["bash: ", "relay: "]
+        .iter()
+        .find_map(|name| line.strip_prefix(name))
+        .unwrap_or(line)
 }
 
 fn no_relay(pod: &Pod, name: &str) -> ProviderError {
@@ -230,4 +238,30 @@ fn is_ready(pod: &Json) -> bool {
     let leaving = pod["metadata"]["deletionTimestamp"].is_string();
     let ready = stack_kube::ready::condition(pod, "Ready", "True") == stack_kube::ready::Readiness::Ready;
     ready && !leaving
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shells_complaint_is_cut_to_its_cause() {
+        for (line, wanted) in [
+            (
+                "relay: connect: Connection refused",
+                "connect: Connection refused",
+            ),
+            (
+                "relay: line 1: /dev/tcp/127.0.0.1/9: Connection refused",
+                "/dev/tcp/127.0.0.1/9: Connection refused",
+            ),
+            (
+                "bash: a.example: Name or service not known",
+                "a.example: Name or service not known",
+            ),
+            ("nc: no connection to a port 1", "nc: no connection to a port 1"),
+        ] {
+            assert_eq!(cause(line), wanted);
+        }
+    }
 }

@@ -105,6 +105,29 @@ async fn an_open_port_is_reached() {
     assert_eq!((found.success, found.error), (Some(true), None));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_reaches_what_it_reaches() {
+    let host = stack_ssh::sshd::Sshd::start().unwrap();
+    let from_host = Client {
+        access: None,
+        ssh: Some(host.connection().unwrap()),
+    };
+    let port = servers::broker("secret", None).await;
+    let from = ("from", Value::string("host"));
+    let login = [
+        from.clone(),
+        ("username", Value::string("admin")),
+        ("password", Value::string("secret").sensitive()),
+    ];
+    let arguments = model::<ProbeAmqp>(&with(at(port), &login));
+    let let_in = ProbeAmqp::read(&cx(), &from_host, arguments).await.unwrap();
+    assert_eq!((let_in.error, let_in.logged_in), (None, Some(true)));
+    let arguments = model::<ProbeTcp>(&with(at(closed().await), &[from]));
+    let refused = ProbeTcp::read(&cx(), &from_host, arguments).await.unwrap();
+    assert_eq!(refused.success, Some(false));
+    assert!(refused.error.unwrap().starts_with("no connection from the host"));
+}
+
 #[tokio::test]
 async fn a_certificate_is_checked_and_told_of() {
     let server = servers::tls("broker.example", "10.0.1.5").await;
@@ -191,7 +214,7 @@ async fn a_status_is_judged() {
         "url",
         Value::string(format!("http://127.0.0.1:{port}/teapot?x=1")),
     );
-    let any = http(&[url.clone()]).await;
+    let any = http(std::slice::from_ref(&url)).await;
     assert_eq!(
         (any.success, any.status, any.error),
         (Some(true), Some(418), None)
