@@ -35,7 +35,7 @@ pub struct Host;
 #[derive(Clone, Debug, Schema)]
 pub struct HostConfig {
     /// What machine this is, where its address may change: the id of its cloud instance. When it changes, everything on
-    /// the machine is forgotten and made anew.
+    /// the machine is forgotten and made anew. Without it, a changed address is the same machine at another place.
     #[schema(identity)]
     pub instance: Option<String>,
     /// Address or name of the machine.

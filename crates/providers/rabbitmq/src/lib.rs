@@ -29,7 +29,7 @@ pub struct Rabbitmq;
 #[derive(Clone, Debug, Schema)]
 pub struct RabbitmqConfig {
     /// What broker this is, where its address may change: the id of its cloud instance. When it changes, everything in
-    /// the broker is forgotten and made anew.
+    /// the broker is forgotten and made anew. Without it, a changed endpoint is the same broker at another place.
     #[schema(identity)]
     pub instance: Option<String>,
     /// URL of the management API. With an `ssh` block it is the URL as the machine sees it.

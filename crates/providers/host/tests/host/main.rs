@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends the test")]
 
+mod commands;
 mod contract;
-mod life;
+mod files;
 mod machine;
+mod reach;
+mod system;
