@@ -1,7 +1,7 @@
 //! `check` blocks.
 
 use stack_config::configuration::Module;
-use stack_core::{Diagnostics, ModulePath};
+use stack_core::ModulePath;
 use stack_state::CheckStatus;
 
 use crate::Evaluator;
@@ -15,7 +15,7 @@ pub struct CheckResult {
     pub status: CheckStatus,
 }
 
-/// Evaluates the assertions of every check with what is known. `failed_data` gives the error of a scoped data source.
+/// Evaluates the assertions of every check with what is known; one that cannot be evaluated is reported to the evaluator. `failed_data` gives the error of a scoped data source.
 pub fn evaluate(
     evaluator: &Evaluator<'_>,
     failed_data: &dyn Fn(&stack_core::ResourceAddress) -> Option<String>,
@@ -52,7 +52,10 @@ fn of_module(
                 Ok(Some(true)) => {}
                 Ok(Some(false)) => failures.push(evaluator.message(assertion, &scope)),
                 Ok(None) => unknown = true,
-                Err(diagnostics) => errors.push(text(&diagnostics)),
+                Err(diagnostics) => {
+                    errors.push(diagnostics.to_string());
+                    evaluator.report(diagnostics);
+                }
             }
         }
         let status = if !errors.is_empty() {
@@ -75,8 +78,4 @@ fn of_module(
         });
     }
     out
-}
-
-fn text(diagnostics: &Diagnostics) -> String {
-    diagnostics.to_string()
 }

@@ -5,15 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use stack_core::{ResourceAddress, Schema, Value};
-use stack_state::{Instance, Object};
-
-/// Which recorded objects contain which, and which of the containers end in this plan.
-#[derive(Debug, Default)]
-pub(crate) struct Containers {
-    by_id: HashMap<String, ResourceAddress>,
-    ending: HashSet<String>,
-}
+use stack_core::{ProviderAddress, ResourceAddress, Schema, Value};
+use stack_state::{DeposedKey, Instance, Object};
 
 /// The identity arguments of a provider configuration; null if it has none.
 pub fn identity(schema: &Schema, arguments: &Value) -> Value {
@@ -38,6 +31,19 @@ pub fn identity(schema: &Schema, arguments: &Value) -> Value {
     }
 }
 
+/// Whether arguments with this identity lead to the system an object is in. What was not recorded or is not set cannot
+/// tell systems apart.
+pub fn same_system(now: &Value, then: &Value) -> bool {
+    let (now, then) = (now.unmark_deep(), then.unmark_deep());
+    let (Some(now), Some(then)) = (now.as_mapping(), then.as_mapping()) else {
+        return true;
+    };
+    then.iter().all(|(name, then)| match now.get(name) {
+        Some(now) => then == now || then.is_null(),
+        None => true,
+    })
+}
+
 fn id(object: &Object) -> Option<String> {
     object
         .attributes
@@ -54,12 +60,34 @@ fn names(identity: &Value) -> impl Iterator<Item = &str> {
         .filter_map(Value::as_str)
 }
 
+/// A recorded object: its address, and its key if it is deposed.
+pub(crate) type Place = (ResourceAddress, Option<DeposedKey>);
+
+/// Which recorded objects contain which, and which of the containers end in this plan.
+#[derive(Debug, Default)]
+pub(crate) struct Containers {
+    /// By id: the object, and the provider configuration it was made through.
+    by_id: HashMap<String, (Place, ProviderAddress)>,
+    ending: HashSet<String>,
+}
+
 impl Containers {
     pub(crate) fn of(instances: &BTreeMap<ResourceAddress, Instance>) -> Self {
+        let identities = instances
+            .values()
+            .flat_map(|i| i.current.iter().chain(i.deposed.values()))
+            .flat_map(|object| names(&object.identity));
+        let identities: HashSet<&str> = identities.collect();
         let mut by_id = HashMap::new();
         for (address, instance) in instances {
-            if let Some(id) = instance.current.as_ref().and_then(id) {
-                by_id.insert(id, address.clone());
+            let current = instance.current.iter().map(|o| (None, o));
+            for (deposed, object) in current.chain(instance.deposed.iter().map(|(k, o)| (Some(k), o))) {
+                if let Some(id) = id(object)
+                    && identities.contains(id.as_str())
+                {
+                    let place = (address.clone(), deposed.cloned());
+                    by_id.insert(id, (place, object.provider.clone()));
+                }
             }
         }
         Self {
@@ -68,9 +96,13 @@ impl Containers {
         }
     }
 
-    /// The object that contains this one, if it is managed too.
-    pub(crate) fn container(&self, object: &Object) -> Option<&ResourceAddress> {
-        names(&object.identity).find_map(|id| self.by_id.get(id))
+    /// The object that contains this one, if it is managed too. What was made through the same provider configuration
+    /// is beside it, not around it.
+    pub(crate) fn container(&self, object: &Object) -> Option<&Place> {
+        names(&object.identity)
+            .filter_map(|id| self.by_id.get(id))
+            .find(|(_, provider)| *provider != object.provider)
+            .map(|(place, _)| place)
     }
 
     /// Says that an object ends in this plan, or is gone already.
@@ -80,6 +112,32 @@ impl Containers {
 
     /// Whether an object ends with its container.
     pub(crate) fn ends(&self, object: &Object) -> bool {
-        names(&object.identity).any(|id| self.ending.contains(id))
+        self.container(object).is_some() && names(&object.identity).any(|id| self.ending.contains(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(members: &[(&str, Value)]) -> Value {
+        Value::object(members.iter().map(|(n, v)| ((*n).to_owned(), v.clone())))
+    }
+
+    #[test]
+    fn systems_differ_in_what_was_recorded_only() {
+        let a = of(&[("host", Value::string("a"))]);
+        let b = of(&[("host", Value::string("b"))]);
+        let newer = of(&[("host", Value::string("a")), ("port", Value::string("1"))]);
+        let unset = of(&[("host", Value::NULL)]);
+        let unknown = of(&[("host", Value::unknown(stack_core::Type::String))]);
+        assert!(same_system(&a, &a));
+        assert!(!same_system(&b, &a));
+        assert!(same_system(&newer, &a));
+        assert!(same_system(&a, &newer));
+        assert!(same_system(&a, &unset));
+        assert!(!same_system(&unset, &a));
+        assert!(!same_system(&unknown, &a));
+        assert!(same_system(&Value::NULL, &a));
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! The configuration is evaluated for provider arguments, `prevent_destroy` and `removed`; no resource is wanted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stack_config::configuration::ResourceKey;
-use stack_core::{InstanceKey, ModulePath, Value};
+use stack_core::{InstanceKey, ModulePath, ResourceAddress, Value};
 
+use crate::dependencies::without_keys;
 use crate::expansion::Expansion;
 use crate::orphans::{Ending, end_all};
 use crate::planner::Walk;
@@ -16,10 +17,18 @@ use crate::planner::Walk;
 pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
     put_in_recorded(walk);
     let moves = walk.moves;
+    let along = taken_along(walk);
+    let kept = kept_along(walk);
     let mut endings = Vec::new();
     let mut refusals = Vec::new();
     for (address, instance) in &moves.instances {
-        if !is_target(walk, address) {
+        let excluded = walk.input.options.excludes.iter().any(|target| target.covers(address))
+            || kept.contains(&without_keys(address));
+        let targets = &walk.input.options.targets;
+        let targeted = targets.is_empty()
+            || targets.iter().any(|target| target.covers(address))
+            || along.contains(&without_keys(address));
+        if excluded || !targeted {
             walk.left_out.insert(address.clone());
             continue;
         }
@@ -27,8 +36,7 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
             && resource.lifecycle.prevent_destroy
             && instance.current.is_some()
         {
-            let span = resource.lifecycle.prevent_destroy_span.unwrap_or(resource.span);
-            refusals.push(crate::instance::refused(address, span));
+            refusals.push(crate::instance::refused(address, resource));
             continue;
         }
         if let Some(object) = &instance.current {
@@ -63,37 +71,51 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
     }
 }
 
-/// In a destroy a target takes along what depends on it, not what it depends on.
-fn is_target(walk: &Walk<'_, '_>, address: &stack_core::ResourceAddress) -> bool {
+/// Resources (without instance key) that a target takes along: in a destroy what depends on it, not what it depends on.
+fn taken_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
     let options = walk.input.options;
-    if options.excludes.iter().any(|t| t.covers(address)) {
-        return false;
+    let mut dependents: BTreeMap<&ResourceAddress, BTreeSet<ResourceAddress>> = BTreeMap::new();
+    let mut todo = Vec::new();
+    for (address, instance) in &walk.moves.instances {
+        if options.targets.iter().any(|target| target.covers(address)) {
+            todo.push(without_keys(address));
+        }
+        for on in instance.current.iter().chain(instance.deposed.values()).flat_map(|o| &o.dependencies) {
+            dependents.entry(on).or_default().insert(without_keys(address));
+        }
     }
-    if options.targets.is_empty() {
-        return true;
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    let mut todo = vec![address.clone()];
+    let mut out = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     while let Some(next) = todo.pop() {
-        if options.targets.iter().any(|t| t.covers(&next)) {
-            return true;
-        }
-        if !seen.insert(next.clone()) {
-            continue;
-        }
-        for (other, _, object) in walk.input.state.objects() {
-            if crate::dependencies::without_keys(other) == crate::dependencies::without_keys(&next) {
-                for on in &object.dependencies {
-                    let covered = options.targets.iter().any(|t| t.covers(on));
-                    if covered {
-                        return true;
-                    }
-                    todo.push(on.clone());
-                }
-            }
+        if seen.insert(next.clone()) {
+            let more = dependents.get(&next).into_iter().flatten().cloned();
+            out.extend(more.clone());
+            todo.extend(more);
         }
     }
-    false
+    out
+}
+
+/// Resources (without instance key) that excluded objects depend on, and that stay with them.
+fn kept_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
+    let excludes = &walk.input.options.excludes;
+    let mut dependencies: BTreeMap<ResourceAddress, BTreeSet<&ResourceAddress>> = BTreeMap::new();
+    let mut todo: Vec<&ResourceAddress> = Vec::new();
+    for (address, instance) in &walk.moves.instances {
+        let objects = instance.current.iter().chain(instance.deposed.values());
+        let on: Vec<&ResourceAddress> = objects.flat_map(|o| &o.dependencies).collect();
+        if excludes.iter().any(|target| target.covers(address)) {
+            todo.extend(on.iter().copied());
+        }
+        dependencies.entry(without_keys(address)).or_default().extend(on);
+    }
+    let mut out = BTreeSet::new();
+    while let Some(next) = todo.pop() {
+        if out.insert(next.clone()) {
+            todo.extend(dependencies.get(next).into_iter().flatten().copied());
+        }
+    }
+    out
 }
 
 /// Gives the evaluator the recorded objects, so that provider arguments that refer to them are known.

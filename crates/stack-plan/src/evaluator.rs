@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use stack_config::configuration::{Condition, Module, ModuleCall, ResourceKey};
-use stack_config::reference::{Access, EachPart, PathKind, Reference, Subject};
-use stack_config::{Expr, Scope, Sources, evaluate};
+use stack_config::reference::{Access, Subject};
+use stack_config::{Expr, evaluate};
 use stack_core::{
     Diagnostic, Diagnostics, InstanceKey, Marks, ModulePath, ProviderAddress, ResourceAddress, Schema, Type,
     Value,
 };
+use stack_state::CheckStatus;
 
-use crate::expansion::{self, Expansion, Repetition};
-use crate::{Catalog, PlanInput};
+use crate::defaults::{empty, with_defaults};
+use crate::expansion::{self, Expansion};
+use crate::{CheckResult, InstanceScope, PlanInput};
 
 /// The instances of one resource in one module instance, as far as they are known by now.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,29 @@ pub struct Objects {
     pub expansion: Option<Expansion>,
     /// Their values.
     pub values: BTreeMap<InstanceKey, Value>,
+    /// All of them as an expression sees them, until one changes: a resource of many instances is referred to many times.
+    combined: Option<Value>,
+}
+
+impl Objects {
+    fn set_expansion(&mut self, expansion: Expansion) {
+        self.expansion = Some(expansion);
+        self.combined = None;
+    }
+
+    /// All instances as an expression sees them.
+    fn combined(&mut self) -> Value {
+        if let Some(combined) = &self.combined {
+            return combined.clone();
+        }
+        let unknown = || Value::unknown(Type::Dynamic);
+        let Some(expansion) = &self.expansion else {
+            return unknown();
+        };
+        let combined = expansion.combine(|key| self.values.get(key).cloned().unwrap_or_else(unknown));
+        self.combined = Some(combined.clone());
+        combined
+    }
 }
 
 /// Evaluates the expressions of a configuration.
@@ -37,6 +62,26 @@ pub struct Evaluator<'a> {
     calls: RefCell<HashMap<(ModulePath, Arc<str>), Expansion>>,
     failed: RefCell<HashSet<(ModulePath, String)>>,
     diagnostics: RefCell<Diagnostics>,
+    conditions: RefCell<BTreeMap<String, CheckStatus>>,
+    now: Option<String>,
+}
+
+/// Conditions of one thing, and how a failure is reported.
+pub struct Rules<'r> {
+    /// What they are about, without instance keys.
+    pub address: String,
+    /// The conditions.
+    pub conditions: &'r [Condition],
+    /// Code of the error.
+    pub code: &'static str,
+    /// Summary of the error.
+    pub summary: &'static str,
+}
+
+/// The address of something in a module, without instance keys.
+pub(crate) fn without_keys(module: &ModulePath, name: &str) -> String {
+    let modules = module.names().map(|module| format!("module.{module}."));
+    modules.chain([name.to_owned()]).collect()
 }
 
 /// The error of a value whose failure has been reported already.
@@ -56,6 +101,62 @@ impl<'a> Evaluator<'a> {
             calls: RefCell::default(),
             failed: RefCell::default(),
             diagnostics: RefCell::default(),
+            conditions: RefCell::default(),
+            now: None,
+        }
+    }
+
+    /// The evaluator with the time at which it applies (RFC 3339), for `timestamp`.
+    #[must_use]
+    pub fn at(mut self, now: String) -> Self {
+        self.now = Some(now);
+        self
+    }
+
+    /// The time of the apply, if there is one.
+    pub(crate) fn now(&self) -> Option<String> {
+        self.now.clone()
+    }
+
+    /// Whether values known only now may still come.
+    pub(crate) fn is_applying(&self) -> bool {
+        self.applying
+    }
+
+    /// Whether an error was reported since the diagnostics were last taken.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.diagnostics.borrow().has_errors()
+    }
+
+    /// What became of the conditions evaluated so far, by address without instance keys.
+    pub(crate) fn conditions(&self) -> Vec<CheckResult> {
+        let conditions = self.conditions.borrow();
+        let result = |(address, status): (&String, &CheckStatus)| CheckResult {
+            address: address.clone(),
+            status: status.clone(),
+        };
+        conditions.iter().map(result).collect()
+    }
+
+    /// Adds what became of a condition: of several, a failure counts most and an unknown second.
+    fn note(&self, address: String, status: CheckStatus) {
+        let weight = |status: &CheckStatus| match status {
+            CheckStatus::Passed => 0,
+            CheckStatus::Unknown => 1,
+            CheckStatus::Failed(_) => 2,
+            CheckStatus::Error(_) => 3,
+        };
+        let mut conditions = self.conditions.borrow_mut();
+        match conditions.get_mut(&address) {
+            Some(CheckStatus::Failed(all)) if weight(&status) == 2 => {
+                if let CheckStatus::Failed(more) = status {
+                    all.extend(more);
+                }
+            }
+            Some(known) if weight(known) >= weight(&status) => {}
+            _ => {
+                conditions.insert(address, status);
+            }
         }
     }
 
@@ -80,7 +181,7 @@ impl<'a> Evaluator<'a> {
         objects
             .entry((module.clone(), key.clone()))
             .or_default()
-            .expansion = Some(expansion);
+            .set_expansion(expansion);
     }
 
     /// Says what value a resource instance has now. Values that were evaluated with an unknown are forgotten.
@@ -90,6 +191,7 @@ impl<'a> Evaluator<'a> {
             .entry((address.module.clone(), ResourceKey::of(address)))
             .or_default();
         entry.values.insert(address.key.clone(), value);
+        entry.combined = None;
     }
 
     /// The value of a resource instance, if it was put in.
@@ -320,14 +422,24 @@ impl<'a> Evaluator<'a> {
         }
         let scope = self.scope(module);
         for rule in &variable.validations {
+            let address = || without_keys(module, &format!("var.{name}"));
             let detail = match self.holds(rule, &scope) {
                 Ok(Some(false)) => self.message(rule, &scope),
-                Ok(_) => continue,
+                Ok(Some(true)) => {
+                    self.note(address(), CheckStatus::Passed);
+                    continue;
+                }
+                Ok(None) => {
+                    self.note(address(), CheckStatus::Unknown);
+                    continue;
+                }
                 Err(diagnostics) => {
+                    self.note(address(), CheckStatus::Error(vec![diagnostics.to_string()]));
                     self.report(diagnostics);
                     continue;
                 }
             };
+            self.note(address(), CheckStatus::Failed(vec![detail.clone()]));
             let mut diagnostic = Diagnostic::error("STK0305", "Invalid value for variable", detail);
             if let Some((parent, step)) = module.split_last()
                 && let Some(argument) = self
@@ -382,12 +494,13 @@ impl<'a> Evaluator<'a> {
             .ok_or_else(reported)?;
         let value = self.once(module, format!("output.{name}"), || {
             let scope = self.scope(module);
-            let failures = self.failures(
-                &output.preconditions,
-                &scope,
-                "STK0306",
-                "Module output value precondition failed",
-            );
+            let rules = Rules {
+                address: without_keys(module, &format!("output.{name}")),
+                conditions: &output.preconditions,
+                code: "STK0306",
+                summary: "Module output value precondition failed",
+            };
+            let failures = self.failures(&rules, &scope);
             if !failures.is_empty() {
                 return Err(failures);
             }
@@ -478,45 +591,39 @@ impl<'a> Evaluator<'a> {
     }
 
     /// One error per rule that does not hold or cannot be evaluated.
-    pub fn failures(
-        &self,
-        rules: &[Condition],
-        scope: &InstanceScope<'_, '_>,
-        code: &'static str,
-        summary: &str,
-    ) -> Diagnostics {
+    pub fn failures(&self, rules: &Rules<'_>, scope: &InstanceScope<'_, '_>) -> Diagnostics {
         let mut out = Diagnostics::new();
-        for rule in rules {
-            match self.holds(rule, scope) {
+        for rule in rules.conditions {
+            let status = match self.holds(rule, scope) {
+                Ok(Some(true)) => CheckStatus::Passed,
+                Ok(None) => CheckStatus::Unknown,
                 Ok(Some(false)) => {
                     let message = self.message(rule, scope);
-                    out.push(Diagnostic::error(code, summary, message).at(rule.condition.span()));
+                    let error = Diagnostic::error(rules.code, rules.summary, message.clone());
+                    out.push(error.at(rule.condition.span()));
+                    CheckStatus::Failed(vec![message])
                 }
-                Ok(_) => {}
-                Err(diagnostics) => out.extend(diagnostics),
-            }
+                Err(diagnostics) => {
+                    let text = diagnostics.to_string();
+                    out.extend(diagnostics);
+                    CheckStatus::Error(vec![text])
+                }
+            };
+            self.note(rules.address.clone(), status);
         }
         out
     }
 
-    fn resource(&self, module: &ModulePath, key: &ResourceKey) -> Result<Value, Diagnostics> {
-        let objects = self.objects.borrow();
-        match objects.get(&(module.clone(), key.clone())) {
-            Some(Objects {
-                expansion: Some(expansion),
-                values,
-            }) => Ok(expansion.combine(|key| {
-                values
-                    .get(key)
-                    .cloned()
-                    .unwrap_or_else(|| Value::unknown(Type::Dynamic))
-            })),
-            _ => Ok(Value::unknown(Type::Dynamic)),
-        }
+    /// The value of a resource: of all its instances, as far as they are known.
+    pub(crate) fn resource(&self, module: &ModulePath, key: &ResourceKey) -> Value {
+        let mut objects = self.objects.borrow_mut();
+        objects
+            .get_mut(&(module.clone(), key.clone()))
+            .map_or_else(|| Value::unknown(Type::Dynamic), Objects::combined)
     }
 
     /// The outputs of a module call; only the one the reference names, where it names one.
-    fn call(&self, module: &ModulePath, name: &Arc<str>, rest: &[Access]) -> Result<Value, Diagnostics> {
+    pub(crate) fn call(&self, module: &ModulePath, name: &Arc<str>, rest: &[Access]) -> Result<Value, Diagnostics> {
         let expansion = self.call_expansion(module, name)?;
         let Some(call) = self.module(module).and_then(|m| m.calls.get(name)) else {
             return Err(reported());
@@ -548,147 +655,3 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// An object of a schema's type with nothing set.
-pub(crate) fn empty(schema: &Schema) -> Value {
-    let attributes = schema
-        .attributes
-        .iter()
-        .map(|(name, a)| (name.clone(), Value::Null(a.ty.clone())));
-    let blocks = schema.blocks.iter().map(|(name, b)| {
-        let value = match b.nesting {
-            stack_core::Nesting::Single => Value::Null(b.ty()),
-            stack_core::Nesting::List => Value::list(b.schema.ty(), Vec::new()),
-        };
-        (name.clone(), value)
-    });
-    Value::object(attributes.chain(blocks))
-}
-
-/// The object with the schema's defaults where nothing is set, in nested blocks too.
-pub fn with_defaults(value: &Value, schema: &Schema) -> Value {
-    let Value::Object(members) = value else {
-        return value.clone();
-    };
-    Value::object(members.iter().map(|(name, member)| {
-        let new = match (schema.attributes.get(name), schema.blocks.get(name)) {
-            (Some(attribute), _) if member.is_null() => {
-                attribute.default.clone().unwrap_or_else(|| member.clone())
-            }
-            (_, Some(block)) => match member {
-                Value::List(ty, blocks) => Value::list(
-                    ty.clone(),
-                    blocks.iter().map(|b| with_defaults(b, &block.schema)).collect(),
-                ),
-                other => with_defaults(other, &block.schema),
-            },
-            _ => member.clone(),
-        };
-        (name.clone(), new)
-    }))
-}
-
-/// What an expression in one place may refer to.
-pub struct InstanceScope<'e, 'a> {
-    /// Where values come from.
-    pub evaluator: &'e Evaluator<'a>,
-    /// The module instance.
-    pub module: ModulePath,
-    /// `each` and `count`, inside a resource or module call.
-    pub repetition: Option<Repetition>,
-    /// `self`, in postconditions.
-    pub self_object: Option<Value>,
-}
-
-impl InstanceScope<'_, '_> {
-    fn not_here(&self, reference: &Reference, detail: &str) -> Diagnostics {
-        let summary = format!("Reference to \"{}\" in invalid context", reference.subject);
-        Diagnostic::error("STK0309", summary, detail)
-            .at(reference.span)
-            .into()
-    }
-}
-
-impl Scope for InstanceScope<'_, '_> {
-    fn value(&self, reference: &Reference) -> Result<Value, Diagnostics> {
-        let evaluator = self.evaluator;
-        let key = self.repetition.as_ref().map(|r| &r.key);
-        match &reference.subject {
-            Subject::Variable(name) => evaluator.variable(&self.module, name),
-            Subject::Local(name) => evaluator.local(&self.module, name),
-            Subject::Resource { mode, ty, name } => {
-                let key = ResourceKey {
-                    mode: *mode,
-                    ty: ty.clone(),
-                    name: name.clone(),
-                };
-                evaluator.resource(&self.module, &key)
-            }
-            Subject::Module(name) => evaluator.call(&self.module, name, &reference.rest),
-            Subject::Each(part) => match (key, part) {
-                (Some(InstanceKey::Name(key)), EachPart::Key) => Ok(Value::String(key.clone())),
-                (Some(InstanceKey::Name(_)), EachPart::Value) => Ok(self
-                    .repetition
-                    .as_ref()
-                    .and_then(|r| r.value.clone())
-                    .unwrap_or(Value::NULL)),
-                _ => Err(self.not_here(
-                    reference,
-                    "The \"each\" object is available only where for_each is set.",
-                )),
-            },
-            Subject::CountIndex => match key {
-                Some(InstanceKey::Index(index)) => Ok(Value::Number(stack_core::Number::from(
-                    i64::try_from(*index).unwrap_or(i64::MAX),
-                ))),
-                _ => Err(self.not_here(
-                    reference,
-                    "The \"count\" object is available only where count is set.",
-                )),
-            },
-            Subject::SelfObject => self.self_object.clone().ok_or_else(|| {
-                self.not_here(
-                    reference,
-                    "The \"self\" object is available only in postconditions.",
-                )
-            }),
-            Subject::Path(kind) => Ok(Value::from(match kind {
-                PathKind::Module => match self.module_dir() {
-                    "" => ".".to_owned(),
-                    dir => dir.to_owned(),
-                },
-                PathKind::Root => match evaluator.input.configuration.root.dir.as_str() {
-                    "" => ".".to_owned(),
-                    dir => dir.to_owned(),
-                },
-                PathKind::Cwd => evaluator.input.sources.current_folder(),
-            })),
-            Subject::Stack(name) => match name.as_ref() {
-                "environment" => Ok(Value::string(evaluator.input.environment)),
-                "applying" => Ok(if evaluator.applying {
-                    Value::Bool(true).mark(Marks::EPHEMERAL)
-                } else {
-                    Value::Bool(false).mark(Marks::EPHEMERAL)
-                }),
-                other => Err(self.not_here(reference, &format!("There is no stack.{other}."))),
-            },
-        }
-    }
-
-    fn sources(&self) -> &dyn Sources {
-        self.evaluator.input.sources
-    }
-
-    fn module_dir(&self) -> &str {
-        self.evaluator.module(&self.module).map_or("", |m| m.dir.as_str())
-    }
-
-    fn provider_function(
-        &self,
-        provider: &str,
-        name: &str,
-        arguments: &[Value],
-    ) -> Option<Result<Value, String>> {
-        let catalog: &dyn Catalog = self.evaluator.input.catalog;
-        catalog.call(provider, name, arguments)
-    }
-}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use stack_config::configuration::{Configuration, Module, Moved, ResourceKey};
 use stack_core::address::Target;
+use stack_core::graph::Graph;
 use stack_core::{Diagnostic, Diagnostics, InstanceKey, ModulePath, ModuleStep, ResourceAddress};
 use stack_state::{Instance, State};
 
@@ -23,13 +24,49 @@ pub(crate) fn apply(configuration: &Configuration, state: &State) -> Moves {
         instances: state.instances.clone(),
         ..Moves::default()
     };
-    for module in configuration.modules() {
-        for moved in &module.moved {
-            moves.one(module, moved);
-        }
+    for (module, moved) in in_order(configuration) {
+        moves.one(module, moved);
     }
     moves.repetitions(configuration);
     moves
+}
+
+/// All `moved` blocks, each after those that lead to where it starts: `a -> b` before `b -> c`, wherever they stand.
+fn in_order(configuration: &Configuration) -> Vec<(&Module, &Moved)> {
+    let blocks: Vec<(&Module, &Moved)> = configuration
+        .modules()
+        .into_iter()
+        .flat_map(|module| module.moved.iter().map(move |moved| (module, moved)))
+        .collect();
+    let mut graph = Graph::new(blocks.len());
+    for (later, (module, moved)) in blocks.iter().enumerate() {
+        for (earlier, (other_module, other)) in blocks.iter().enumerate() {
+            if earlier != later && leads_to(&names(other_module, &other.to), &names(module, &moved.from)) {
+                graph.depend(later, earlier);
+            }
+        }
+    }
+    // A ring is an error of validation; in any case the order of the files is as good as any.
+    let order = graph.order().unwrap_or_else(|_| (0..blocks.len()).collect());
+    order.into_iter().map(|n| blocks[n]).collect()
+}
+
+/// The steps of a target from the root, without instance keys.
+fn names(module: &Module, target: &Target) -> Vec<String> {
+    let around = module.names.iter().map(|name| format!("module.{name}"));
+    let within = |path: &ModulePath| -> Vec<String> { path.names().map(|name| format!("module.{name}")).collect() };
+    match target {
+        Target::Module(path) => around.chain(within(path)).collect(),
+        Target::Resource(resource) => {
+            let own = ResourceKey::of(resource).to_string();
+            around.chain(within(&resource.module)).chain([own]).collect()
+        }
+    }
+}
+
+/// Whether one of two targets is the other or inside it.
+fn leads_to(to: &[String], from: &[String]) -> bool {
+    to.starts_with(from) || from.starts_with(to)
 }
 
 /// The relative path at the end of `path` if `path` is an instance of `prefix`'s module with anything before it.

@@ -1,12 +1,13 @@
 //! From changes to the work of an apply: single operations with everything they wait for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use stack_config::configuration::ResourceKey;
 use stack_core::{Diagnostics, ResourceAddress};
 use stack_state::{DeleteSettings, DeposedKey};
 
+use crate::Mode;
 use crate::change::{Action, Change};
+use crate::container::Place;
 use crate::dependencies::without_keys;
 use crate::order;
 use crate::planner::Walk;
@@ -37,6 +38,13 @@ pub enum Work {
     Adopt,
     /// Nothing: stands for many operations where others wait for all of them.
     Gate,
+}
+
+impl Work {
+    /// Whether it makes an object that did not exist or was not managed.
+    pub fn makes(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Adopt)
+    }
 }
 
 /// One step of an apply.
@@ -96,94 +104,149 @@ fn deposed_key(walk: &Walk<'_, '_>, address: &ResourceAddress) -> DeposedKey {
     DeposedKey::from(format!("{:08x}", hash >> 32))
 }
 
-/// All operations of the changes, in an order that satisfies what each waits for.
-pub(crate) fn unfold(walk: &Walk<'_, '_>) -> Result<Vec<Operation>, Diagnostics> {
-    let mut operations = Vec::new();
-    for (number, change) in walk.changes.iter().enumerate() {
-        for work in works(walk, change) {
-            operations.push(operation(walk, number, change, work));
-        }
-    }
-    order::arrange(walk, operations)
+/// What the configuration says about an object besides its arguments, recorded with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The resource instance.
+    pub address: ResourceAddress,
+    /// Managed resources (without instance key) that must exist while the object does.
+    pub dependencies: BTreeSet<ResourceAddress>,
+    /// A later replacement creates first.
+    pub create_before_destroy: bool,
+    /// What applies when the object is deleted.
+    pub delete: DeleteSettings,
 }
 
-fn works(walk: &Walk<'_, '_>, change: &Change) -> Vec<Work> {
+/// Changes by the object they are about, as indexes into the plan's changes.
+pub(crate) type Places<'w> = HashMap<(&'w ResourceAddress, Option<&'w DeposedKey>), usize>;
+
+/// All operations of the changes, in an order that satisfies what each waits for.
+pub(crate) fn unfold(walk: &Walk<'_, '_>) -> Result<Vec<Operation>, Diagnostics> {
+    let places: Places<'_> = walk
+        .changes
+        .iter()
+        .enumerate()
+        .map(|(number, change)| ((&change.address, change.deposed.as_ref()), number))
+        .collect();
+    let mut operations = Vec::new();
+    for (number, change) in walk.changes.iter().enumerate() {
+        let works = works(walk, &places, change);
+        if works.is_empty() {
+            continue;
+        }
+        let settings = settings_of(walk, &change.address);
+        operations.extend(works.into_iter().map(|work| Operation {
+            work,
+            change: Some(number),
+            after: Vec::new(),
+            dependencies: settings.dependencies.clone(),
+            create_before_destroy: settings.create_before_destroy,
+            delete: settings.delete,
+        }));
+    }
+    order::arrange(walk, &places, &operations)
+}
+
+fn works(walk: &Walk<'_, '_>, places: &Places<'_>, change: &Change) -> Vec<Work> {
     let deposed = change.deposed.clone();
-    match change.action {
-        Action::NoOp if change.importing.is_some() => vec![Work::Adopt],
+    let room = || {
+        let key = deposed_key(walk, &change.address);
+        let create = Work::Create {
+            depose: Some(key.clone()),
+        };
+        (create, Some(key))
+    };
+    let create = Work::Create { depose: None };
+    let mut works = match change.action {
         Action::NoOp => Vec::new(),
         Action::Read => vec![Work::Read],
-        Action::Create => vec![Work::Create { depose: None }],
+        Action::Create => vec![create],
         Action::Update => vec![Work::Update],
         Action::Delete => vec![Work::Delete { deposed }],
         Action::Forget => vec![Work::Forget { deposed }],
-        Action::DeleteThenCreate => vec![Work::Delete { deposed }, Work::Create { depose: None }],
+        Action::DeleteThenCreate => vec![Work::Delete { deposed }, create],
         Action::CreateThenDelete => {
-            let key = deposed_key(walk, &change.address);
-            vec![
-                Work::Create {
-                    depose: Some(key.clone()),
-                },
-                Work::Delete { deposed: Some(key) },
-            ]
+            let (create, deposed) = room();
+            vec![create, Work::Delete { deposed }]
         }
-        Action::ForgetThenCreate if outlives(walk, change) => {
-            let key = deposed_key(walk, &change.address);
-            vec![
-                Work::Create {
-                    depose: Some(key.clone()),
-                },
-                Work::Forget { deposed: Some(key) },
-            ]
+        Action::ForgetThenCreate if outlives(walk, places, change) => {
+            let (create, deposed) = room();
+            vec![create, Work::Forget { deposed }]
         }
-        Action::ForgetThenCreate => vec![Work::Forget { deposed }, Work::Create { depose: None }],
-    }
-}
-
-/// Whether the container of a changed object is deleted only after its replacement is complete; the old object is then
-/// kept as deposed until that delete has ended.
-fn outlives(walk: &Walk<'_, '_>, change: &Change) -> bool {
-    container_of(walk, &change.address)
-        .is_some_and(|container| action_at(walk, &container) == Some(Action::CreateThenDelete))
-}
-
-/// The object that contains the recorded object at an address.
-pub(crate) fn container_of(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Option<ResourceAddress> {
-    walk.current(address)
-        .and_then(|object| walk.containers.container(object))
-        .cloned()
-}
-
-fn action_at(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Option<Action> {
-    walk.changes
-        .iter()
-        .find(|c| c.address == *address && c.deposed.is_none())
-        .map(|c| c.action)
-}
-
-fn operation(walk: &Walk<'_, '_>, number: usize, change: &Change, work: Work) -> Operation {
-    let names: Vec<_> = change.address.module.0.iter().map(|s| s.name.clone()).collect();
-    let node = walk
-        .dependencies
-        .resource(&names, &ResourceKey::of(&change.address));
-    let lifecycle = walk
-        .input
-        .configuration
-        .resource(&change.address)
-        .map(|r| &r.lifecycle);
-    let delete = DeleteSettings {
-        prevent_destroy: lifecycle.is_some_and(|l| l.prevent_destroy),
-        keep: lifecycle.is_some_and(|l| !l.destroy),
-        timeout: None,
+        Action::ForgetThenCreate => vec![Work::Forget { deposed }, create],
     };
-    Operation {
-        work,
-        change: Some(number),
-        after: Vec::new(),
-        dependencies: node.map(|n| walk.dependencies.managed(n)).unwrap_or_default(),
-        create_before_destroy: node.is_some_and(|n| walk.create_first.contains(&n)),
-        delete,
+    if change.importing.is_some() {
+        works.insert(0, Work::Adopt);
     }
+    works
+}
+
+/// Whether something around a changed object, at any depth, is deleted only after its replacement is complete; the old
+/// object is then kept as deposed until that delete has ended.
+fn outlives(walk: &Walk<'_, '_>, places: &Places<'_>, change: &Change) -> bool {
+    let mut at = container_of(walk, &change.address, change.deposed.as_ref());
+    // Bounded, should recorded identities ever form a ring.
+    for _ in 0..16 {
+        let Some((address, deposed)) = at else {
+            return false;
+        };
+        if let Some(number) = places.get(&(&address, deposed.as_ref()))
+            && walk.changes[*number].action == Action::CreateThenDelete
+        {
+            return true;
+        }
+        at = container_of(walk, &address, deposed.as_ref());
+    }
+    false
+}
+
+/// The object that contains a recorded object.
+pub(crate) fn container_of(
+    walk: &Walk<'_, '_>,
+    address: &ResourceAddress,
+    deposed: Option<&DeposedKey>,
+) -> Option<Place> {
+    let object = walk.moves.instances.get(address)?.object(deposed)?;
+    walk.containers.container(object).cloned()
+}
+
+/// What the configuration says now about an object.
+fn settings_of(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Settings {
+    let node = walk.node_of(address);
+    let lifecycle = walk.input.configuration.resource(address).map(|r| &r.lifecycle);
+    Settings {
+        address: address.clone(),
+        dependencies: node
+            .map(|n| walk.dependencies.managed(n))
+            .unwrap_or_default(),
+        create_before_destroy: node.is_some_and(|n| walk.create_first.contains(&n)),
+        delete: DeleteSettings {
+            prevent_destroy: lifecycle.is_some_and(|l| l.prevent_destroy),
+            keep: lifecycle.is_some_and(|l| !l.destroy),
+            timeout: None,
+        },
+    }
+}
+
+/// What the configuration says now about objects that do not change, where that is not what is recorded.
+pub(crate) fn settings(walk: &Walk<'_, '_>) -> Vec<Settings> {
+    if walk.input.options.mode != Mode::Normal {
+        return Vec::new();
+    }
+    let unchanged = walk
+        .changes
+        .iter()
+        .filter(|change| change.action.is_no_op() && change.importing.is_none());
+    unchanged
+        .filter_map(|change| {
+            let object = walk.current(&change.address)?;
+            let now = settings_of(walk, &change.address);
+            let same = now.dependencies == object.dependencies
+                && now.create_before_destroy == object.create_before_destroy
+                && now.delete == object.delete;
+            (!same).then_some(now)
+        })
+        .collect()
 }
 
 /// Operations by the resource they belong to, without instance keys.

@@ -2,14 +2,15 @@
 
 use stack_config::configuration::ResourceKey;
 use stack_core::address::Target;
-use stack_core::{InstanceKey, ModulePath, ResourceAddress};
+use stack_core::{Diagnostic, Diagnostics, InstanceKey, ModulePath, ResourceAddress, Value};
 use stack_state::{DeposedKey, Object};
 
 use crate::change::{Action, Change, Reason};
 use crate::dependencies::without_keys;
-use crate::planner::Walk;
+use crate::planner::{Reach, Walk};
+use crate::propose::with_marks;
 use crate::request::Answer;
-use crate::{Drift, instance};
+use crate::{Mode, ResourceType, instance};
 
 /// An object that is to end, and why.
 pub(crate) struct Ending<'w> {
@@ -19,12 +20,8 @@ pub(crate) struct Ending<'w> {
     pub(crate) reason: Option<Reason>,
 }
 
-/// Plans the end of everything that is not configured. What is not configured is certain only once every `count` and
-/// `for_each` is known, so nothing happens before `complete`.
-pub(crate) fn plan(walk: &mut Walk<'_, '_>, complete: bool) {
-    if !complete {
-        return;
-    }
+/// Plans the end of everything that is not configured.
+pub(crate) fn plan(walk: &mut Walk<'_, '_>) {
     let moves = walk.moves;
     let mut endings = Vec::new();
     for (address, instance) in &moves.instances {
@@ -34,6 +31,15 @@ pub(crate) fn plan(walk: &mut Walk<'_, '_>, complete: bool) {
         if let Some(object) = &instance.current
             && !walk.wanted.contains(address)
         {
+            // Without a `for_each` key or below a lower `count` the block is still there, and what it says holds.
+            if let Some(resource) = walk.input.configuration.resource(address)
+                && resource.lifecycle.prevent_destroy
+                && walk.input.options.mode == Mode::Normal
+            {
+                let refusal = instance::refused(address, resource);
+                walk.evaluator.report(refusal);
+                continue;
+            }
             let reason = Some(reason(walk, address));
             endings.push(Ending {
                 address,
@@ -69,13 +75,72 @@ fn depth(walk: &Walk<'_, '_>, object: &Object) -> usize {
         let Some(container) = walk
             .containers
             .container(object)
-            .and_then(|address| walk.current(address))
+            .and_then(|(address, deposed)| walk.moves.instances.get(address)?.object(deposed.as_ref()))
         else {
             return depth;
         };
         object = container;
     }
     16
+}
+
+/// What a read says of an object that is to end.
+enum Seen {
+    /// It is like this, or was when it was last seen.
+    Here(Value),
+    /// It is gone.
+    Gone,
+    /// It is in a system that no configuration leads to any more.
+    Elsewhere,
+    /// That is not known yet, or never, which is reported.
+    Unknown,
+}
+
+fn seen(walk: &mut Walk<'_, '_>, ending: &Ending<'_>, ty: &dyn ResourceType) -> Seen {
+    let Ending {
+        address,
+        deposed,
+        object,
+        ..
+    } = ending;
+    let recorded = instance::upgraded(object, ty.schema());
+    let arguments = match walk.reach(object) {
+        Reach::Known(arguments) => arguments,
+        Reach::Elsewhere => return Seen::Elsewhere,
+        Reach::Unknown => {
+            let error = instance::out_of_reach(object);
+            let of_object = error.0.into_iter().map(|d| d.address((*address).clone()));
+            walk.evaluator.report(Diagnostics(of_object.collect()));
+            return Seen::Unknown;
+        }
+    };
+    if !walk.is_read(address) {
+        return Seen::Here(recorded);
+    }
+    match walk.read(address, *deposed) {
+        None => {
+            walk.ask_read(address, *deposed, object, arguments);
+            Seen::Unknown
+        }
+        Some(Answer::Object(Some(now))) => {
+            let now = with_marks(ty.schema(), now.clone(), Some(&recorded));
+            if walk.input.options.mode == Mode::RefreshOnly {
+                instance::note_drift(walk, address, *deposed, ty, &recorded, &now);
+            }
+            Seen::Here(now)
+        }
+        Some(Answer::Object(None)) => {
+            instance::note_gone(walk, address, *deposed, recorded);
+            Seen::Gone
+        }
+        Some(Answer::Failed(message, _)) => {
+            let detail = format!("The object could not be read before it is removed: {message}");
+            let warning = Diagnostic::warning("STK0325", "Object not read", detail);
+            walk.warnings.push(warning.address((*address).clone()));
+            Seen::Here(recorded)
+        }
+        Some(Answer::Preview { .. }) => Seen::Here(recorded),
+    }
 }
 
 fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
@@ -86,46 +151,46 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
         reason,
     } = ending;
     let contained = walk.containers.ends(object);
-    let mut before = object.attributes.clone();
-    if !contained && walk.is_read(address) {
-        match walk.read(address, *deposed) {
-            None => {
-                walk.ask_read(address, *deposed, object);
-                return;
-            }
-            Some(Answer::Object(Some(now))) => before = now.clone(),
-            Some(Answer::Object(None)) => {
-                walk.containers.end(object);
-                walk.drift.push(Drift {
-                    address: (*address).clone(),
-                    before,
-                    after: None,
-                    paths: Vec::new(),
-                });
-                walk.refreshed.push(((*address).clone(), deposed.cloned(), None));
-                return;
-            }
-            Some(Answer::Failed(message, _)) => {
-                let detail = format!("The object could not be read before it is removed: {message}");
-                let warning = stack_core::Diagnostic::warning("STK0325", "Object not read", detail);
-                walk.warnings.push(warning.address((*address).clone()));
-            }
-            Some(Answer::Preview { .. }) => {}
-        }
+    let keeps = keeps(walk, address, object);
+    if !keeps && walk.input.options.mode != Mode::RefreshOnly {
+        // Gone or not, it ends, and what is inside it need not be asked for.
+        walk.containers.end(object);
     }
-    walk.containers.end(object);
-    let keeps = object.delete.keep || removed_keeps(walk, address);
-    let (action, reason) = match (contained, keeps) {
+    let ty = walk.input.catalog.resource(&address.ty);
+    let seen = match ty.filter(|ty| !contained && !ty.is_local()) {
+        Some(ty) => seen(walk, ending, ty),
+        None => Seen::Here(match ty {
+            Some(ty) => instance::upgraded(object, ty.schema()),
+            None => object.attributes.clone(),
+        }),
+    };
+    let lost = matches!(seen, Seen::Elsewhere);
+    let before = match seen {
+        Seen::Unknown => return,
+        Seen::Gone => {
+            walk.containers.end(object);
+            return;
+        }
+        Seen::Here(value) => value,
+        Seen::Elsewhere => object.attributes.clone(),
+    };
+    if walk.input.options.mode == Mode::RefreshOnly {
+        return;
+    }
+    if lost && !keeps {
+        let detail = format!(
+            "It was made through {}, which now leads to another system. It is forgotten, and goes on to exist unless that system is gone.",
+            object.provider
+        );
+        let warning = Diagnostic::warning("STK0330", "Object left behind", detail);
+        walk.warnings.push(warning.address((*address).clone()));
+    }
+    let (action, reason) = match (contained || lost, keeps) {
         (true, _) => (Action::Forget, Some(Reason::ContainerEnds)),
         (false, true) => (Action::Forget, reason.clone()),
         (false, false) => (Action::Delete, reason.clone()),
     };
-    if let Some(schema) = walk.input.catalog.resource(&address.ty).map(|ty| ty.schema())
-        && before == object.attributes
-    {
-        before = instance::upgraded(object, schema);
-    }
-    walk.changes.push(Change {
+    walk.change(Change {
         address: (*address).clone(),
         previous_address: walk.moves.previous.get(*address).cloned(),
         deposed: deposed.cloned(),
@@ -140,6 +205,15 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
         not_checked: None,
         config: None,
     });
+}
+
+/// Whether the object is kept when it is no longer managed: its block says so, or said so when it was last there, or a
+/// `removed` block does.
+pub(crate) fn keeps(walk: &Walk<'_, '_>, address: &ResourceAddress, object: &Object) -> bool {
+    match walk.input.configuration.resource(address) {
+        Some(resource) => !resource.lifecycle.destroy,
+        None => object.delete.keep || removed_keeps(walk, address),
+    }
 }
 
 /// Whether a `removed` block keeps the object.

@@ -20,6 +20,13 @@ pub(crate) fn plan(evaluator: &Evaluator<'_>) -> BTreeMap<String, OutputChange> 
                 continue;
             }
             let before = input.state.outputs.get(name.as_ref()).cloned();
+            // What is not made yet stays so in a plan that only records.
+            let stays = input.options.mode == Mode::RefreshOnly && !value.is_wholly_known();
+            let value = match &before {
+                _ if !stays => value,
+                Some(before) => before.clone(),
+                None => continue,
+            };
             out.insert(
                 name.to_string(),
                 OutputChange {

@@ -103,6 +103,10 @@ pub struct Plan {
     pub outputs: BTreeMap<String, OutputChange>,
     /// What can be said of the checks now.
     pub checks: Vec<CheckResult>,
+    /// What can be said now of the conditions of resources, outputs and variables, by address without instance keys.
+    pub conditions: Vec<CheckResult>,
+    /// What the configuration now says about objects that do not change, to be recorded by the apply.
+    pub settings: Vec<crate::Settings>,
     /// Provider configurations in use, with their arguments as far as known.
     pub providers: BTreeMap<ProviderAddress, Value>,
     /// Addresses left out by `--target` or `--exclude`, if any of the two was given.

@@ -6,16 +6,18 @@ use stack_config::configuration::{Resource, ResourceKey};
 use stack_core::{
     Diagnostic, Diagnostics, Mode as ResourceMode, ModulePath, ProviderAddress, ResourceAddress, Value,
 };
-use stack_state::{DeposedKey, Instance, Object};
+use stack_state::{DeposedKey, Object};
 
 use crate::container::Containers;
-use crate::dependencies::{Dependencies, Item, Node, without_keys};
+use crate::dependencies::{Dependencies, Item, Node};
 use crate::expansion::Repetition;
 use crate::moves::Moves;
 use crate::plan::{Basis, Mode, Plan, PlanInput};
 use crate::request::{Answer, Answers, Request};
+use crate::targets::Included;
 use crate::{
-    Action, Change, Drift, Evaluator, checks, destroy, instance, moves, operations, orphans, outputs,
+    Change, Drift, Evaluator, checks, container, destroy, instance, moves, operations, orphans, outputs,
+    unexpanded,
 };
 
 /// What a step of planning came to.
@@ -84,9 +86,23 @@ pub(crate) struct Walk<'w, 'a> {
     pub(crate) providers: BTreeMap<ProviderAddress, Value>,
     pub(crate) failed_data: BTreeMap<ResourceAddress, String>,
     pub(crate) warnings: Diagnostics,
-    pub(crate) included: Option<BTreeSet<usize>>,
+    pub(crate) included: Option<Included>,
     pub(crate) left_out: BTreeSet<ResourceAddress>,
     pub(crate) create_first: BTreeSet<usize>,
+    /// What is not configured is known and planned.
+    complete: bool,
+    /// Changes by resource and module instance, as indexes.
+    of_resource: HashMap<(ModulePath, ResourceKey), Vec<usize>>,
+}
+
+/// How an object can be reached.
+pub(crate) enum Reach {
+    /// With these arguments.
+    Known(Value),
+    /// Every known configuration of its provider leads to another system.
+    Elsewhere,
+    /// No arguments are known.
+    Unknown,
 }
 
 /// What became of one resource instance in this round.
@@ -111,6 +127,11 @@ impl<'w, 'a> Walk<'w, 'a> {
                 _ => None,
             })
             .collect();
+        let mut containers = Containers::of(&moves.instances);
+        if input.options.mode == Mode::Normal {
+            let deposed = moves.instances.values().flat_map(|i| i.deposed.values());
+            deposed.for_each(|object| containers.end(object));
+        }
         Self {
             input,
             dependencies,
@@ -120,7 +141,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             reads,
             requests: BTreeSet::new(),
             blocked: BTreeSet::new(),
-            containers: Containers::of(&moves.instances),
+            containers,
             changes: Vec::new(),
             drift: Vec::new(),
             refreshed: Vec::new(),
@@ -130,9 +151,11 @@ impl<'w, 'a> Walk<'w, 'a> {
             providers: BTreeMap::new(),
             failed_data: BTreeMap::new(),
             warnings: moves.warnings.clone(),
-            included: included(&input, dependencies),
+            included: Included::of(&input, dependencies),
             left_out: BTreeSet::new(),
             create_first: create_first(&input, dependencies),
+            complete: false,
+            of_resource: HashMap::new(),
         }
     }
 
@@ -193,8 +216,11 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.blocked.insert(number);
             }
         }
-        let nothing_blocked = self.blocked.is_empty();
-        orphans::plan(self, nothing_blocked);
+        // What is not configured is certain only once every `count` and `for_each` is known.
+        self.complete = self.blocked.is_empty();
+        if self.complete {
+            orphans::plan(self);
+        }
         self.read_ahead();
     }
 
@@ -207,11 +233,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         let Some(resource) = module.resources.get(key) else {
             return false;
         };
-        let skip = self
-            .included
-            .as_ref()
-            .is_some_and(|included| !included.contains(&number));
         let mut blocked = false;
+        let mut instances = 0;
         for path in self.evaluator.module_instances(&node.module) {
             let expansion =
                 match self
@@ -220,7 +243,8 @@ impl<'w, 'a> Walk<'w, 'a> {
                 {
                     Ok(expansion) => expansion,
                     Err(diagnostics) => {
-                        if !skip {
+                        instances += 1;
+                        if self.included.as_ref().is_none_or(|i| i.has_node(number)) {
                             self.evaluator.report(diagnostics);
                         }
                         continue;
@@ -228,16 +252,36 @@ impl<'w, 'a> Walk<'w, 'a> {
                 };
             self.evaluator.set_expansion(&path, key, expansion.clone());
             for repetition in expansion.repetitions() {
+                instances += 1;
                 let address = key.address(path.clone()).instance(repetition.key.clone());
                 self.wanted.insert(address.clone());
-                if skip {
+                if !self.is_included(&address) {
                     self.leave_out(&address);
                     continue;
                 }
                 blocked |= self.one(number, resource, &address, repetition);
             }
         }
+        if instances == 0 {
+            self.without_instances(node, resource);
+        }
         blocked
+    }
+
+    /// Reports mistakes in a block without instances.
+    fn without_instances(&self, node: &Node, resource: &Resource) {
+        let catalog = self.input.catalog;
+        let ty = &resource.key.ty;
+        let schema = match resource.key.mode {
+            ResourceMode::Managed => catalog.resource(ty).map(|t| t.schema()),
+            ResourceMode::Data => catalog.data_source(ty).map(|t| t.schema()),
+        };
+        if let Some(schema) = schema {
+            let module = node.module.iter().fold(ModulePath::root(), |path, name| {
+                path.child(name, stack_core::InstanceKey::None)
+            });
+            unexpanded::check(self, &module, resource, schema);
+        }
     }
 
     fn one(
@@ -300,16 +344,46 @@ impl<'w, 'a> Walk<'w, 'a> {
         Some(arguments)
     }
 
-    /// The arguments to reach an object that was made before: as configured if that is known, else as recorded.
-    pub(crate) fn reach(&mut self, provider: &ProviderAddress) -> Option<Value> {
+    /// How to reach an object that was made before: with the arguments as configured if they are known, else as
+    /// recorded, and only where they lead to the system it is in.
+    pub(crate) fn reach(&mut self, object: &Object) -> Reach {
+        let provider = &object.provider;
+        let schema = self.input.catalog.provider(&provider.name);
+        let leads_there = |arguments: &Value| {
+            schema
+                .is_none_or(|schema| container::same_system(&container::identity(schema, arguments), &object.identity))
+        };
+        let mut elsewhere = false;
         let configured = self.input.configuration.module_at(&provider.module).is_some();
         if configured
             && let Some(arguments) = self.provider_arguments(provider)
             && arguments.is_wholly_known()
         {
-            return Some(arguments);
+            if leads_there(&arguments) {
+                return Reach::Known(arguments);
+            }
+            elsewhere = true;
         }
-        self.input.state.providers.get(provider).cloned()
+        match self.input.state.providers.get(provider) {
+            Some(recorded) if leads_there(recorded) => Reach::Known(recorded.clone()),
+            Some(_) => Reach::Elsewhere,
+            None if elsewhere => Reach::Elsewhere,
+            None => Reach::Unknown,
+        }
+    }
+
+    /// Adds a change.
+    pub(crate) fn change(&mut self, change: Change) {
+        let resource = (change.address.module.clone(), ResourceKey::of(&change.address));
+        let number = self.changes.len();
+        self.of_resource.entry(resource).or_default().push(number);
+        self.changes.push(change);
+    }
+
+    /// Changes of the instances of a resource in a module instance, so far.
+    pub(crate) fn changes_of(&self, module: &ModulePath, key: &ResourceKey) -> impl Iterator<Item = &Change> {
+        let numbers = self.of_resource.get(&(module.clone(), key.clone()));
+        numbers.into_iter().flatten().map(|number| &self.changes[*number])
     }
 
     /// The answer to the read of an object, asked for under the address it has in the state.
@@ -338,10 +412,10 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// Asks for every object whose read is still missing and can be made now: those in no container at once, the others
-    /// when it is certain that their container stays.
+    /// when it is certain that they are wanted or not, and that their container stays.
     pub(crate) fn read_ahead(&mut self) {
-        let instances: Vec<(&'w ResourceAddress, &'w Instance)> = self.moves.instances.iter().collect();
-        for (address, instance) in instances {
+        let moves = self.moves;
+        for (address, instance) in &moves.instances {
             let current = instance.current.iter().map(|o| (None, o));
             for (deposed, object) in current.chain(instance.deposed.iter().map(|(k, o)| (Some(k), o))) {
                 if !self.is_read(address)
@@ -352,14 +426,15 @@ impl<'w, 'a> Walk<'w, 'a> {
                 }
                 let container_stays = match self.containers.container(object) {
                     None => true,
-                    Some(container) => {
-                        !self.containers.ends(object)
-                            && (self.read(container, None).is_some() || !self.is_read(container))
+                    Some((container, key)) => {
+                        (self.complete || self.wanted.contains(address))
+                            && !self.containers.ends(object)
+                            && (self.read(container, key.as_ref()).is_some() || !self.is_read(container))
                             && !self.is_blocked(container)
                     }
                 };
-                if container_stays {
-                    self.ask_read(address, deposed, object);
+                if container_stays && let Reach::Known(arguments) = self.reach(object) {
+                    self.ask_read(address, deposed, object, arguments);
                 }
             }
         }
@@ -370,10 +445,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         address: &ResourceAddress,
         deposed: Option<&DeposedKey>,
         object: &Object,
+        arguments: Value,
     ) {
-        let Some(arguments) = self.reach(&object.provider) else {
-            return;
-        };
         let recorded = self.moves.previous.get(address).unwrap_or(address).clone();
         self.ask(Request::Read {
             address: recorded,
@@ -384,7 +457,16 @@ impl<'w, 'a> Walk<'w, 'a> {
         });
     }
 
-    fn node_of(&self, address: &ResourceAddress) -> Option<usize> {
+    /// Whether an object is in a container that is not configured any more, so that it ends.
+    pub(crate) fn container_is_unconfigured(&self, object: &Object) -> bool {
+        self.containers.container(object).is_some_and(|(address, _)| {
+            self.node_of(address).is_none()
+                && self.is_included(address)
+                && self.current(address).is_some_and(|o| !orphans::keeps(self, address, o))
+        })
+    }
+
+    pub(crate) fn node_of(&self, address: &ResourceAddress) -> Option<usize> {
         let names: Vec<_> = address.module.0.iter().map(|s| s.name.clone()).collect();
         self.dependencies.resource(&names, &ResourceKey::of(address))
     }
@@ -396,23 +478,34 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Whether `--target` and `--exclude` leave the instance in.
     pub(crate) fn is_included(&self, address: &ResourceAddress) -> bool {
-        let options = self.input.options;
-        if options.excludes.iter().any(|t| t.covers(address)) {
-            return false;
-        }
-        match (&self.included, self.node_of(address)) {
-            (None, _) => true,
-            (Some(included), Some(node)) => included.contains(&node),
-            (Some(_), None) => {
-                options.targets.is_empty() || options.targets.iter().any(|t| t.covers(address))
-            }
-        }
+        self.included
+            .as_ref()
+            .is_none_or(|included| included.has(self.node_of(address), address, self.input.options))
+    }
+
+    /// Nodes that could not be planned although nothing more can be asked.
+    fn stuck(&self) -> Diagnostics {
+        let names: Vec<String> = self
+            .blocked
+            .iter()
+            .filter_map(|n| self.dependencies.nodes[*n].address())
+            .map(|a| a.to_string())
+            .collect();
+        let detail = format!(
+            "These wait for facts that cannot be asked for: {}. Apply first what their provider configurations depend on, with --target.",
+            names.join(", ")
+        );
+        Diagnostic::error("STK0327", "Planning cannot go on", detail).into()
     }
 
     fn finish(mut self) -> Step {
         if !self.requests.is_empty() {
             return Step::Ask(self.requests.into_iter().collect());
         }
+        if !self.blocked.is_empty() && !self.evaluator.has_errors() {
+            return Step::Failed(self.stuck());
+        }
+        self.unknown_replacements();
         let outputs = outputs::plan(&self.evaluator);
         let failed = std::mem::take(&mut self.failed_data);
         let checks = match self.input.options.mode {
@@ -428,17 +521,13 @@ impl<'w, 'a> Walk<'w, 'a> {
             return Step::Failed(all);
         }
         self.warnings.extend(diagnostics);
-        if self.input.options.mode == Mode::RefreshOnly {
-            self.changes
-                .iter_mut()
-                .for_each(|change| change.action = Action::NoOp);
-        }
         self.changes
             .sort_by(|a, b| (&a.address, &a.deposed).cmp(&(&b.address, &b.deposed)));
         let operations = match operations::unfold(&self) {
             Ok(operations) => operations,
             Err(diagnostics) => return Step::Failed(diagnostics),
         };
+        let settings = operations::settings(&self);
         let state = self.input.state;
         Step::Done(Box::new(Plan {
             mode: self.input.options.mode,
@@ -459,12 +548,25 @@ impl<'w, 'a> Walk<'w, 'a> {
             operations,
             outputs,
             checks,
+            conditions: self.evaluator.conditions(),
+            settings,
             providers: self.providers,
             left_out: self.left_out,
             known: self.known,
             expansions: self.evaluator.expansions(),
             warnings: self.warnings,
         }))
+    }
+
+    /// Warns of `--replace` for what there is not.
+    fn unknown_replacements(&mut self) {
+        for address in &self.input.options.replace {
+            if !self.wanted.contains(address) {
+                let detail = format!("There is no resource instance {address}, so nothing is replaced for it.");
+                let warning = Diagnostic::warning("STK0328", "Nothing to replace", detail);
+                self.warnings.push(warning.address(address.clone()));
+            }
+        }
     }
 
     /// The provider configuration that a resource block uses in a module instance.
@@ -486,56 +588,6 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 }
 
-/// Nodes that `--target` and `--exclude` leave in; `None` if neither was given.
-fn included(input: &PlanInput<'_>, dependencies: &Dependencies) -> Option<BTreeSet<usize>> {
-    let options = input.options;
-    if options.targets.is_empty() && options.excludes.is_empty() {
-        return None;
-    }
-    let resources = || {
-        dependencies
-            .nodes
-            .iter()
-            .enumerate()
-            .filter_map(|(number, node)| Some((number, node.address()?)))
-    };
-    let keyless = |target: &stack_core::address::Target| match target {
-        stack_core::address::Target::Resource(r) => stack_core::address::Target::Resource(without_keys(r)),
-        stack_core::address::Target::Module(m) => {
-            let names = m.names().fold(ModulePath::root(), |path, name| {
-                path.child(name, stack_core::InstanceKey::None)
-            });
-            stack_core::address::Target::Module(names)
-        }
-    };
-    let mut nodes: BTreeSet<usize> = if options.targets.is_empty() {
-        resources().map(|(n, _)| n).collect()
-    } else {
-        let targets: Vec<_> = options.targets.iter().map(keyless).collect();
-        let named: Vec<usize> = resources()
-            .filter(|(_, a)| targets.iter().any(|t| t.covers(a)))
-            .map(|(n, _)| n)
-            .collect();
-        let mut all: BTreeSet<usize> = named.iter().copied().collect();
-        for node in named {
-            all.extend(dependencies.graph.ancestors(node));
-        }
-        all
-    };
-    let whole: Vec<_> = options.excludes.iter().map(keyless).collect();
-    let excluded: BTreeSet<usize> = resources()
-        .filter(|(_, a)| whole.iter().any(|t| t.covers(a)))
-        .map(|(n, _)| n)
-        .collect();
-    let out: BTreeSet<usize> = nodes
-        .iter()
-        .copied()
-        .filter(|n| excluded.contains(n) || !excluded.is_disjoint(&dependencies.graph.ancestors(*n)))
-        .collect();
-    nodes.retain(|n| !out.contains(n));
-    Some(nodes)
-}
-
 /// Resources whose replacement is created before the old object is deleted: those that say so, and all they depend on,
 /// because a dependency cannot be deleted while the old object still needs it.
 fn create_first(input: &PlanInput<'_>, dependencies: &Dependencies) -> BTreeSet<usize> {
@@ -550,7 +602,8 @@ fn create_first(input: &PlanInput<'_>, dependencies: &Dependencies) -> BTreeSet<
             .is_some_and(|r| r.lifecycle.create_before_destroy == Some(true));
         if says_so || out.contains(&number) {
             out.insert(number);
-            out.extend(dependencies.resources.get(&number).into_iter().flatten().copied());
+            let near = dependencies.resources.get(&number).into_iter().flatten();
+            out.extend(near.copied());
         }
     }
     out

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stack_config::configuration::IgnoreChanges;
 use stack_core::schema::Attribute;
-use stack_core::{Nesting, Path, Schema, Step, Value};
+use stack_core::{Marks, Nesting, Path, Schema, Step, Value};
 
 use crate::ResourceType;
 
@@ -268,4 +268,30 @@ pub fn conforms(expected: &Value, actual: &Value) -> bool {
         (Value::Null(_), Value::Null(_)) => true,
         (e, a) => e.unmark_deep() == a.unmark_deep(),
     }
+}
+
+/// Marks what the schema says is sensitive, and what the configuration marked.
+pub fn with_marks(schema: &Schema, value: Value, config: Option<&Value>) -> Value {
+    let Value::Object(members) = &value else {
+        return value;
+    };
+    let marked = |name: &String| {
+        let by_schema = schema.attributes.get(name).is_some_and(|a| a.sensitive);
+        let by_config = config
+            .and_then(|c| c.attribute(name))
+            .is_some_and(|v| v.marks_deep().contains(Marks::SENSITIVE));
+        by_schema || by_config
+    };
+    if !members.keys().any(marked) {
+        return value;
+    }
+    Value::object(members.iter().map(|(name, member)| {
+        let own = member.marks_deep().contains(Marks::SENSITIVE);
+        let new = if marked(name) && !own {
+            member.clone().sensitive()
+        } else {
+            member.clone()
+        };
+        (name.clone(), new)
+    }))
 }

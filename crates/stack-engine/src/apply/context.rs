@@ -4,8 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Value};
-use stack_plan::{Change, Evaluator, Mode, Operation, Plan, PlanInput};
+use stack_plan::{Change, Evaluator, Mode, Operation, Plan, PlanInput, Settings, identity, same_system};
 use stack_state::{Object, OperationId, Record, State};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::Interrupt;
 use crate::connections::Connections;
@@ -38,6 +41,12 @@ pub(super) fn not_recorded(error: &StoreError) -> Diagnostics {
     Diagnostic::error("STK0403", "State cannot be written", detail).into()
 }
 
+fn apply_settings(object: &mut Object, settings: &Settings) {
+    object.dependencies.clone_from(&settings.dependencies);
+    object.create_before_destroy = settings.create_before_destroy;
+    object.delete = settings.delete;
+}
+
 impl<'c> Context<'c> {
     pub(super) fn new(
         plan: &'c Plan,
@@ -47,7 +56,9 @@ impl<'c> Context<'c> {
         events: &'c dyn Events,
         interrupt: &'c Interrupt,
     ) -> Self {
-        let evaluator = Evaluator::new(input, true);
+        let now = OffsetDateTime::now_utc().replace_nanosecond(0);
+        let now = now.ok().and_then(|now| now.format(&Rfc3339).ok());
+        let evaluator = Evaluator::new(input, true).at(now.unwrap_or_else(|| input.timestamp.to_owned()));
         for (module, key, expansion) in &plan.expansions {
             evaluator.set_expansion(module, key, expansion.clone());
         }
@@ -130,10 +141,39 @@ impl<'c> Context<'c> {
                 }
             }
         }
+        self.settings(&mut records);
         if records.is_empty() {
             return Ok(());
         }
         self.store.append(records).await.map_err(|e| not_recorded(&e))
+    }
+
+    /// Records what the configuration now says about objects that do not change.
+    fn settings(&self, records: &mut Vec<Record>) {
+        for settings in &self.plan.settings {
+            let address = &settings.address;
+            let moved = self.plan.moves.iter().find(|(_, to)| to == address);
+            let origin = moved.map_or(address, |(from, _)| from);
+            let written = records.iter_mut().find_map(|record| match record {
+                Record::Write {
+                    address: at,
+                    deposed: None,
+                    object,
+                } if at == address => Some(object),
+                _ => None,
+            });
+            if let Some(object) = written {
+                apply_settings(object, settings);
+            } else if let Some(object) = self.state().current(origin) {
+                let mut object = object.clone();
+                apply_settings(&mut object, settings);
+                records.push(Record::Write {
+                    address: address.clone(),
+                    deposed: None,
+                    object,
+                });
+            }
+        }
     }
 
     /// Moves in an order in which no target is still occupied by an instance that moves away itself.
@@ -167,26 +207,45 @@ impl<'c> Context<'c> {
         })
     }
 
-    /// The arguments of a change's provider configuration: as configured where known, else as recorded.
-    pub(super) fn provider_arguments(&self, provider: &ProviderAddress) -> Result<Value, Diagnostics> {
+    /// The arguments of a change's provider configuration: as configured where known, else as recorded; for an object
+    /// that exists only those that lead to the system of this identity.
+    pub(super) fn provider_arguments(
+        &self,
+        provider: &ProviderAddress,
+        of_object: Option<&Value>,
+    ) -> Result<Value, Diagnostics> {
         let catalog = self.input.catalog;
+        let schema = catalog.provider(&provider.name);
+        let leads_there = |arguments: &Value| match (schema, of_object) {
+            (Some(schema), Some(then)) => same_system(&identity(schema, arguments), then),
+            _ => true,
+        };
         let configured = self.input.configuration.module_at(&provider.module).is_some();
         if configured
-            && let Some(schema) = catalog.provider(&provider.name)
+            && let Some(schema) = schema
             && let Ok(arguments) = self.evaluator.provider_arguments(provider, schema)
             && arguments.is_wholly_known()
+            && leads_there(&arguments)
         {
             return Ok(arguments);
         }
         let evaluation = self.evaluator.take_diagnostics();
-        if let Some(recorded) = self.state().providers.get(provider) {
+        if let Some(recorded) = self.state().providers.get(provider)
+            && leads_there(recorded)
+        {
             return Ok(recorded.clone());
         }
         if evaluation.has_errors() {
             return Err(evaluation);
         }
-        let detail =
-            format!("Arguments of {provider} are still not known although everything they refer to is done.");
+        let detail = match of_object {
+            None => {
+                format!("Arguments of {provider} are still not known although everything they refer to is done.")
+            }
+            Some(_) => {
+                format!("No known arguments of {provider} lead to the system that the object is in. Plan again.")
+            }
+        };
         Err(Diagnostic::error("STK0404", "Provider configuration not known", detail).into())
     }
 }

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use stack_core::{Diagnostic, Diagnostics, Value};
-use stack_plan::{Change, Operation, ResourceType, Work, agrees, identity, with_marks};
+use stack_plan::{
+    Change, Operation, ResourceType, Work, agrees, identity, postconditions, with_marks,
+};
 use stack_provider::{ErrorKind, Failure, Owner, Ownership, ProviderError};
 use stack_state::{Begin, DeposedKey, Object, OperationId, Outcome, Record, Status, Token, Verb as Recorded};
 
@@ -175,7 +177,11 @@ impl<'c> Run<'_, 'c> {
         let (provider, name) = (&self.change.provider, &self.change.address.ty);
         let ty = context.connections.providers.resource_type(name);
         let ty = ty.ok_or_else(|| self.internal(&format!("There is no resource type {name}.")))?;
-        let arguments = context.provider_arguments(provider).map_err(Ended::Failed)?;
+        // What exists is reached in the system it is in, and never in another that the configuration leads to by now.
+        let object = context.object(self.change).filter(|_| !self.operation.work.makes());
+        let arguments = context
+            .provider_arguments(provider, object.map(|o| &o.identity))
+            .map_err(Ended::Failed)?;
         let schema = context.input.catalog.provider(&provider.name);
         let identity = schema
             .map_or(Value::NULL, |s| identity(s, &arguments))
@@ -477,14 +483,12 @@ impl<'c> Run<'_, 'c> {
         let Some(resource) = context.input.configuration.resource(&self.change.address) else {
             return Ok(());
         };
-        let rules = &resource.lifecycle.postconditions;
-        if rules.is_empty() {
+        let rules = postconditions(resource, &self.change.address);
+        if rules.conditions.is_empty() {
             return Ok(());
         }
         let scope = prepare::scope(context, self.change, Some(value.clone()));
-        let failures = context
-            .evaluator
-            .failures(rules, &scope, "STK0323", "Resource postcondition failed");
+        let failures = context.evaluator.failures(&rules, &scope);
         if failures.is_empty() {
             Ok(())
         } else {
@@ -577,6 +581,18 @@ impl<'c> Run<'_, 'c> {
         let provider = self
             .context
             .provider_record(&self.change.provider, &connected.arguments);
+        let mut records: Vec<Record> = provider.into_iter().collect();
+        if !self.change.action.is_no_op() {
+            // It is changed right after; what is wrong with it now does not matter.
+            let value = with_marks(connected.call.ty.schema(), value.clone(), Some(&config));
+            records.push(Record::Write {
+                address: self.change.address.clone(),
+                deposed: None,
+                object: self.object(&connected, &value, Status::Ready, None),
+            });
+            self.append(records).await?;
+            return Ok(id_of(&value));
+        }
         let made = Made {
             config: &config,
             planned: value,
@@ -584,8 +600,7 @@ impl<'c> Run<'_, 'c> {
             token: None,
             operation: None,
         };
-        self.written(&connected, made, provider.into_iter().collect())
-            .await
+        self.written(&connected, made, records).await
     }
 
     async fn read(&self) -> Result<Option<String>> {
@@ -600,7 +615,7 @@ impl<'c> Run<'_, 'c> {
             .resource(address)
             .is_some_and(|r| r.check.is_some());
         let config = prepare::config(context, self.change, data.schema()).map_err(Ended::Failed)?;
-        let arguments = context.provider_arguments(provider).map_err(Ended::Failed)?;
+        let arguments = context.provider_arguments(provider, None).map_err(Ended::Failed)?;
         let cx = context.connections.cx(data.timeout());
         let mut tries = 0;
         let result = loop {

@@ -3,8 +3,8 @@
 use stack_config::decode_body;
 use stack_core::{Diagnostic, Diagnostics, InstanceKey, Path, Schema, Value};
 use stack_plan::{
-    Change, InstanceScope, Repetition, ResourceType, conforms, ignore, propose, recompute, with_defaults,
-    with_marks,
+    Change, InstanceScope, Repetition, ResourceType, conforms, ignore, preconditions, propose, recompute,
+    with_defaults, with_marks,
 };
 
 use super::context::Context;
@@ -52,10 +52,8 @@ fn block<'c>(
 pub(super) fn config(context: &Context<'_>, change: &Change, schema: &Schema) -> Result<Value, Diagnostics> {
     let resource = block(context, change)?;
     let scope = scope(context, change, None);
-    let rules = &resource.lifecycle.preconditions;
-    let failures = context
-        .evaluator
-        .failures(rules, &scope, "STK0317", "Resource precondition failed");
+    let rules = preconditions(resource, &change.address);
+    let failures = context.evaluator.failures(&rules, &scope);
     if !failures.is_empty() {
         return Err(failures);
     }
