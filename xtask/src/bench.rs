@@ -40,11 +40,21 @@ struct Tool {
 /// Measures and prints a table in Markdown.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let stack = build(workspace, options.release)?;
-    let mut tools = vec![Tool { program: stack, resource: "stack_data", extension: "hcl", init: false }];
+    let mut tools = vec![Tool {
+        program: stack,
+        resource: "stack_data",
+        extension: "hcl",
+        init: false,
+    }];
     match version("terraform") {
         Some(version) => {
             eprintln_line(&format!("beside it: {version}"));
-            tools.push(Tool { program: "terraform".into(), resource: "terraform_data", extension: "tf", init: true });
+            tools.push(Tool {
+                program: "terraform".into(),
+                resource: "terraform_data",
+                extension: "tf",
+                init: true,
+            });
         }
         None => eprintln_line("terraform is not on PATH: nothing to compare with"),
     }
@@ -54,21 +64,37 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kind = if options.release { "release" } else { "development" };
-    println_line(&format!("{cores} cores, {kind} build of stack, seconds (ratio to stack)\n"));
+    println_line(&format!(
+        "{cores} cores, {kind} build of stack, seconds (ratio to stack)\n"
+    ));
     println_line("| what | stack | terraform | peak memory of stack |\n|---|---|---|---|");
-    let start: Vec<Run> = tools.iter().map(|tool| best(5, &folder, tool, &["version"])).collect::<Result<_>>()?;
+    let start: Vec<Run> = tools
+        .iter()
+        .map(|tool| best(5, &folder, tool, &["version"]))
+        .collect::<Result<_>>()?;
     row("`version`", &start);
     for size in &options.sizes {
         let mut applies = Vec::new();
         let mut plans = Vec::new();
-        for tool in tools.iter().filter(|tool| !tool.init || *size <= options.terraform_up_to) {
+        for tool in tools
+            .iter()
+            .filter(|tool| !tool.init || *size <= options.terraform_up_to)
+        {
             let at = folder.join(format!("{}-{size}", tool.resource));
             write(&at, tool, *size)?;
             if tool.init {
                 must(command(&at, tool, &["init", "-input=false"]).stdout(Stdio::null()))?;
             }
-            let approve = if tool.init { "-auto-approve" } else { "--auto-approve" };
-            let detailed = if tool.init { "-detailed-exitcode" } else { "--detailed-exitcode" };
+            let approve = if tool.init {
+                "-auto-approve"
+            } else {
+                "--auto-approve"
+            };
+            let detailed = if tool.init {
+                "-detailed-exitcode"
+            } else {
+                "--detailed-exitcode"
+            };
             applies.push(measure(&at, tool, &["apply", approve])?);
             plans.push(best(3, &at, tool, &["plan", detailed])?);
         }
@@ -98,8 +124,15 @@ fn write(folder: &Path, tool: &Tool, size: usize) -> Result<()> {
     let resource = tool.resource;
     let mut text = String::new();
     for number in 0..size {
-        let input = if number % CHAIN == 0 { format!("\"{number}\"") } else { format!("{resource}.r{}.output", number - 1) };
-        writeln!(text, "resource \"{resource}\" \"r{number}\" {{\n  input = {input}\n}}")?;
+        let input = if number % CHAIN == 0 {
+            format!("\"{number}\"")
+        } else {
+            format!("{resource}.r{}.output", number - 1)
+        };
+        writeln!(
+            text,
+            "resource \"{resource}\" \"r{number}\" {{\n  input = {input}\n}}"
+        )?;
     }
     let file = folder.join(format!("main.{}", tool.extension));
     fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
@@ -117,7 +150,10 @@ fn command(folder: &Path, tool: &Tool, words: &[&str]) -> Command {
     let mut command = Command::new(&tool.program);
     command.args(words).current_dir(folder).stdin(Stdio::null());
     // No call home.
-    command.env("CHECKPOINT_DISABLE", "1").env("NO_COLOR", "1").env_remove("STACK_ENV");
+    command
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("NO_COLOR", "1")
+        .env_remove("STACK_ENV");
     command
 }
 
@@ -143,7 +179,12 @@ fn measure(folder: &Path, tool: &Tool, words: &[&str]) -> Result<Run> {
     };
     let seconds = started.elapsed().as_secs_f64();
     if !status.success() {
-        bail!("{} {} ended with {status}; see {}", tool.program.display(), words.join(" "), log.display());
+        bail!(
+            "{} {} ended with {status}; see {}",
+            tool.program.display(),
+            words.join(" "),
+            log.display()
+        );
     }
     Ok(Run { seconds, memory })
 }
@@ -151,7 +192,8 @@ fn measure(folder: &Path, tool: &Tool, words: &[&str]) -> Result<Run> {
 /// `VmHWM` of a process's status, in KiB (proc_pid_status(5)).
 fn peak(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
+    line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The fastest of several runs: what disturbs a run only ever makes it slower.
@@ -168,8 +210,14 @@ fn best(times: usize, folder: &Path, tool: &Tool, words: &[&str]) -> Result<Run>
 
 fn row(what: &str, runs: &[Run]) {
     let Some(stack) = runs.first() else { return };
-    let peer = runs.get(1).map_or_else(String::new, |run| format!("{:.2} ({:.1} x)", run.seconds, run.seconds / stack.seconds));
-    println_line(&format!("| {what} | {:.3} | {peer} | {} MiB |", stack.seconds, stack.memory / 1024));
+    let peer = runs.get(1).map_or_else(String::new, |run| {
+        format!("{:.2} ({:.1} x)", run.seconds, run.seconds / stack.seconds)
+    });
+    println_line(&format!(
+        "| {what} | {:.3} | {peer} | {} MiB |",
+        stack.seconds,
+        stack.memory / 1024
+    ));
 }
 
 #[cfg(test)]

@@ -27,15 +27,27 @@ pub(crate) struct Job<'s> {
 
 impl<'s> Job<'s> {
     /// The job with an empty state and a new key.
-    pub(crate) fn new(workspace: &'s Workspace, sandbox: &'s Sandbox<'s>, environment: &'static str) -> Result<Self> {
-        let job = Self { workspace, sandbox, environment, key: state_key(workspace, environment)? };
+    pub(crate) fn new(
+        workspace: &'s Workspace,
+        sandbox: &'s Sandbox<'s>,
+        environment: &'static str,
+    ) -> Result<Self> {
+        let job = Self {
+            workspace,
+            sandbox,
+            environment,
+            key: state_key(workspace, environment)?,
+        };
         job.forget()?;
         Ok(job)
     }
 
     /// Where the state lies.
     pub(crate) fn state(&self) -> PathBuf {
-        self.workspace.root.join("state/rabbitmq-egress").join(self.environment)
+        self.workspace
+            .root
+            .join("state/rabbitmq-egress")
+            .join(self.environment)
     }
 
     /// Removes the state; for a sandbox that holds nothing of it (any more).
@@ -51,7 +63,15 @@ impl<'s> Job<'s> {
     pub(crate) fn command(&self, words: &[&str]) -> Result<Command> {
         let mut command = self.sandbox.command(self.workspace.program("stack"))?;
         let stripe = format!("stripe_ca_file={}", self.sandbox.parts.address("STRIPE_CA")?);
-        command.args(words).args(["--env", self.environment, "--var-file", VARIABLES, "--var", &stripe, PLAN]);
+        command.args(words).args([
+            "--env",
+            self.environment,
+            "--var-file",
+            VARIABLES,
+            "--var",
+            &stripe,
+            PLAN,
+        ]);
         command.env("STACK_STATE_KEY_FILE", &self.key);
         Ok(command)
     }
@@ -62,10 +82,17 @@ impl<'s> Job<'s> {
         for (name, value) in self.sandbox.parts.addresses() {
             text.push_str(&format_line(name, value));
         }
-        text.push_str(&format_line("STACK_STATE_KEY_FILE", &self.key.display().to_string()));
+        text.push_str(&format_line(
+            "STACK_STATE_KEY_FILE",
+            &self.key.display().to_string(),
+        ));
         text.push_str("export PATH=\"${HELM%/*}:$PATH\"\n");
         let stack = self.workspace.program("stack");
-        text + &format!("{} plan --env {} --var-file {VARIABLES} {PLAN}", stack.display(), self.environment)
+        text + &format!(
+            "{} plan --env {} --var-file {VARIABLES} {PLAN}",
+            stack.display(),
+            self.environment
+        )
     }
 
     /// Runs a command of `stack`, shows what it says and gathers how long each part took.
@@ -85,7 +112,11 @@ impl<'s> Job<'s> {
                 }
             }
         })?;
-        Ok(Outcome { code, seconds: started.elapsed().as_secs_f64(), parts })
+        Ok(Outcome {
+            code,
+            seconds: started.elapsed().as_secs_f64(),
+            parts,
+        })
     }
 }
 
@@ -112,7 +143,12 @@ struct Part {
 
 impl Default for Part {
     fn default() -> Self {
-        Self { count: 0, begin: f64::MAX, end: 0.0, longest: (0.0, String::new()) }
+        Self {
+            count: 0,
+            begin: f64::MAX,
+            end: 0.0,
+            longest: (0.0, String::new()),
+        }
     }
 }
 
@@ -127,12 +163,17 @@ impl Outcome {
 
     /// When each part began and ended, in seconds from the start.
     pub(crate) fn report(&self) {
-        eprintln_line(&format!("    {:<28} {:>7} {:>7}  {:>7}  longest", "part", "from s", "to s", "objects"));
+        eprintln_line(&format!(
+            "    {:<28} {:>7} {:>7}  {:>7}  longest",
+            "part", "from s", "to s", "objects"
+        ));
         let mut parts: Vec<_> = self.parts.iter().collect();
         parts.sort_by(|a, b| a.1.begin.total_cmp(&b.1.begin));
         for (name, part) in parts {
             let (seconds, address) = &part.longest;
-            let address = address.strip_prefix(name.as_str()).map_or(address.as_str(), |rest| rest.trim_start_matches('.'));
+            let address = address
+                .strip_prefix(name.as_str())
+                .map_or(address.as_str(), |rest| rest.trim_start_matches('.'));
             let begin = part.begin.max(0.0);
             eprintln_line(&format!(
                 "    {name:<28} {begin:>7.1} {:>7.1}  {:>7}  {address} ({seconds:.1} s)",
@@ -170,7 +211,10 @@ mod tests {
     fn lines_of_completed_work_are_understood() {
         let line = "module.host.aws_instance.this: Creation complete after 1m05s [id=i-1]";
         assert_eq!(completed(line), Some(("module.host.aws_instance.this", 65.0)));
-        assert_eq!(completed("a.b: Modifications complete after 0.3s"), Some(("a.b", 0.3)));
+        assert_eq!(
+            completed("a.b: Modifications complete after 0.3s"),
+            Some(("a.b", 0.3))
+        );
         assert_eq!(completed("a.b: Creating..."), None);
     }
 
@@ -178,6 +222,9 @@ mod tests {
     fn work_is_summed_by_module() {
         assert_eq!(part("module.host.aws_instance.this"), "module.host");
         assert_eq!(part("module.a.module.b.x.y"), "module.a");
-        assert_eq!(part("kubernetes_manifest.x[\"a\"]"), "kubernetes_manifest.x[\"a\"]");
+        assert_eq!(
+            part("kubernetes_manifest.x[\"a\"]"),
+            "kubernetes_manifest.x[\"a\"]"
+        );
     }
 }

@@ -21,13 +21,19 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// The workspace this program was built from.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask has no parent folder")?;
         let cache = match std::env::var_os("XDG_CACHE_HOME") {
             Some(folder) if !folder.is_empty() => PathBuf::from(folder),
             _ => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
         };
         let cache = cache.join("stack");
-        Ok(Self { root: root.to_owned(), target: cache.join("target"), cache })
+        Ok(Self {
+            root: root.to_owned(),
+            target: cache.join("target"),
+            cache,
+        })
     }
 
     /// A built program.
@@ -38,7 +44,10 @@ impl Workspace {
     /// A command in the clone with the build folder set.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).stdin(Stdio::null());
+        command
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .stdin(Stdio::null());
         command
     }
 
@@ -65,7 +74,9 @@ impl Workspace {
                 match compiling {
                     Some(name) if said.elapsed().as_secs() >= 20 => {
                         said = Instant::now();
-                        Some(format!("    {count} crates compiled or being compiled, now {name}"))
+                        Some(format!(
+                            "    {count} crates compiled or being compiled, now {name}"
+                        ))
                     }
                     Some(_) => None,
                     None => Some(line.to_owned()),
@@ -81,8 +92,10 @@ impl Workspace {
 
 /// Runs a command and shows of its standard error what `choose` makes of every line.
 fn filter(command: &mut Command, mut choose: impl FnMut(&str) -> Option<String>) -> Result<Option<i32>> {
-    let mut child =
-        command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     let pipe = child.stderr.take().context("standard error is missing")?;
     for line in BufReader::new(pipe).lines() {
         if let Some(shown) = choose(&line.context("reading the output")?) {
@@ -103,7 +116,9 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
 
 /// Runs a command that has to succeed.
 pub(crate) fn must(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     if !status.success() {
         bail!("{:?} ended with {status}", command.get_program());
     }
@@ -124,7 +139,9 @@ pub(crate) fn watch(command: &mut Command, stream: Stream, mut see: impl FnMut(&
         Stream::Out => command.stdout(Stdio::piped()),
         Stream::Err => command.stderr(Stdio::piped()),
     };
-    let mut child = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     let out = child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read>);
     let err = child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read>);
     let mut pipe = BufReader::new(out.or(err).context("the stream is missing")?);
@@ -144,22 +161,35 @@ pub(crate) fn watch(command: &mut Command, stream: Stream, mut see: impl FnMut(&
 
 /// Runs a command and gives what it writes on standard output. Fails with the end of what it writes on standard error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let said: Vec<&str> = said.lines().rev().take(5).collect();
         let said: Vec<&str> = said.into_iter().rev().collect();
-        bail!("{:?} ended with {}: {}", command.get_program(), output.status, said.join("; "));
+        bail!(
+            "{:?} ended with {}: {}",
+            command.get_program(),
+            output.status,
+            said.join("; ")
+        );
     }
     String::from_utf8(output.stdout).with_context(|| format!("{:?} wrote no UTF-8", command.get_program()))
 }
 
-#[expect(clippy::print_stdout, reason = "this is a developer's tool; its output is its purpose")]
+#[expect(
+    clippy::print_stdout,
+    reason = "this is a developer's tool; its output is its purpose"
+)]
 pub(crate) fn println_line(text: &str) {
     println!("{text}");
 }
 
-#[expect(clippy::print_stderr, reason = "this is a developer's tool; its output is its purpose")]
+#[expect(
+    clippy::print_stderr,
+    reason = "this is a developer's tool; its output is its purpose"
+)]
 pub(crate) fn eprintln_line(text: &str) {
     eprintln!("{text}");
 }

@@ -34,7 +34,10 @@ impl<'w> Sandbox<'w> {
             if code != Some(0) {
                 bail!("`stack-sandbox up` ended with {code:?}; `stack-sandbox status` explains");
             }
-            Ok(Self { workspace, parts: stack_e2e::Sandbox::new(addresses) })
+            Ok(Self {
+                workspace,
+                parts: stack_e2e::Sandbox::new(addresses),
+            })
         })
     }
 
@@ -52,7 +55,10 @@ impl<'w> Sandbox<'w> {
         if left.is_empty() {
             return Ok(sandbox);
         }
-        eprintln_line(&format!("an earlier run has left {}: starting over", left.join(", ")));
+        eprintln_line(&format!(
+            "an earlier run has left {}: starting over",
+            left.join(", ")
+        ));
         Self::down(workspace)?;
         Self::up(workspace)
     }
@@ -75,8 +81,12 @@ pub(crate) fn state_key(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     if path.exists() {
         fs::remove_file(&path)?;
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    file.write_all(STANDARD.encode(key).as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    file.write_all(STANDARD.encode(key).as_bytes())
+        .with_context(|| format!("writing {}", path.display()))?;
     Ok(path)
 }
-

@@ -27,8 +27,12 @@ pub(crate) struct Options {
 const PIKA: &str = "pika==1.3.2";
 
 /// Debian packages with the clients that the end-to-end tests use, each with the program it is wanted for.
-const PACKAGES: [(&str, &str); 4] =
-    [("openssl", "openssl"), ("curl", "curl"), ("ssh", "openssh-client"), ("python3", "python3-venv")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("ssh", "openssh-client"),
+    ("python3", "python3-venv"),
+];
 
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Default)]
@@ -40,7 +44,10 @@ struct Count {
 impl Count {
     /// A step that is one test by itself.
     fn one(passed: bool) -> Self {
-        Self { passed: usize::from(passed), failed: usize::from(!passed) }
+        Self {
+            passed: usize::from(passed),
+            failed: usize::from(!passed),
+        }
     }
 
     fn add(&mut self, other: Self) {
@@ -64,16 +71,27 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         report.push((name, count, started.elapsed().as_secs_f64()));
     };
     step("tidy", &mut || tidy::run(workspace).map(|()| Count::one(true)));
-    step("format", &mut || must(&mut workspace.cargo(&["fmt", "--all", "--check"])).map(|()| Count::one(true)));
-    step("build", &mut || workspace.build(&["stack-cli", "stack-sandbox"]).map(|()| Count::default()));
-    step("unit and property tests", &mut || tests(&mut workspace.cargo(&["test", "--workspace", "--no-fail-fast"])));
+    step("format", &mut || {
+        must(&mut workspace.cargo(&["fmt", "--all", "--check"])).map(|()| Count::one(true))
+    });
+    step("build", &mut || {
+        workspace
+            .build(&["stack-cli", "stack-sandbox"])
+            .map(|()| Count::default())
+    });
+    step("unit and property tests", &mut || {
+        tests(&mut workspace.cargo(&["test", "--workspace", "--no-fail-fast"]))
+    });
     step("plan cases of the language", &mut || plan_cases(workspace));
     if !options.fast {
         step("end to end", &mut || end_to_end(workspace, options.keep));
     }
     println_line("");
     for (name, count, seconds) in &report {
-        println_line(&format!("{name:<28} {:>5} passed {:>3} failed {seconds:>8.1} s", count.passed, count.failed));
+        println_line(&format!(
+            "{name:<28} {:>5} passed {:>3} failed {seconds:>8.1} s",
+            count.passed, count.failed
+        ));
     }
     println_line(&format!("{} passed, {} failed", total.passed, total.failed));
     if total.failed > 0 {
@@ -85,7 +103,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 /// Runs a test command of cargo and sums the results of its programs.
 fn tests(command: &mut Command) -> Result<Count> {
     let mut count = Count::default();
-    let code = watch(command, Stream::Out, |line| count.add(result_line(line).unwrap_or_default()))?;
+    let code = watch(command, Stream::Out, |line| {
+        count.add(result_line(line).unwrap_or_default())
+    })?;
     if code != Some(0) && count.failed == 0 {
         bail!("the tests ended with {code:?} although no test failed: something did not compile, or crashed");
     }
@@ -95,8 +115,14 @@ fn tests(command: &mut Command) -> Result<Count> {
 /// Numbers of a line like `test result: ok. 12 passed; 0 failed; 1 ignored; ...`.
 fn result_line(line: &str) -> Option<Count> {
     let rest = line.strip_prefix("test result: ")?;
-    let number = |word: &str| rest.split([';', '.']).find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok());
-    Some(Count { passed: number("passed")?, failed: number("failed")? })
+    let number = |word: &str| {
+        rest.split([';', '.'])
+            .find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
+    };
+    Some(Count {
+        passed: number("passed")?,
+        failed: number("failed")?,
+    })
 }
 
 /// The recorded plan cases against the built program. Those that pass count; how many must is written down, and fewer
@@ -105,10 +131,17 @@ fn plan_cases(workspace: &Workspace) -> Result<Count> {
     let folder = workspace.root.join("tests/language");
     let floor = floor(&fs::read_to_string(folder.join("ratchet.toml"))?)?;
     let mut command = workspace.command("python3");
-    command.arg(folder.join("run_plans.py")).arg("--tool").arg(workspace.program("stack")).arg(folder.join("plans-dev"));
+    command
+        .arg(folder.join("run_plans.py"))
+        .arg("--tool")
+        .arg(workspace.program("stack"))
+        .arg(folder.join("plans-dev"));
     let mut passed: Option<usize> = None;
     watch(&mut command, Stream::Out, |line| {
-        if let Some((number, _)) = line.strip_suffix(" failed").and_then(|rest| rest.split_once(" passed, ")) {
+        if let Some((number, _)) = line
+            .strip_suffix(" failed")
+            .and_then(|rest| rest.split_once(" passed, "))
+        {
             passed = number.parse().ok();
         }
     })?;
@@ -117,13 +150,22 @@ fn plan_cases(workspace: &Workspace) -> Result<Count> {
     if passed > floor {
         eprintln_line("more pass than tests/language/ratchet.toml says: raise `plans` there");
     }
-    Ok(Count { passed, failed: floor.saturating_sub(passed) })
+    Ok(Count {
+        passed,
+        failed: floor.saturating_sub(passed),
+    })
 }
 
 /// `plans = N` of the ratchet.
 fn floor(text: &str) -> Result<usize> {
-    let value = text.lines().find_map(|line| line.strip_prefix("plans = ")).context("tests/language/ratchet.toml has no `plans`")?;
-    value.trim().parse().context("`plans` in tests/language/ratchet.toml is no number")
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix("plans = "))
+        .context("tests/language/ratchet.toml has no `plans`")?;
+    value
+        .trim()
+        .parse()
+        .context("`plans` in tests/language/ratchet.toml is no number")
 }
 
 /// The whole job on the sandbox, proved by programs that are not ours.
@@ -132,37 +174,65 @@ fn end_to_end(workspace: &Workspace, keep: bool) -> Result<Count> {
     let python = python(workspace)?;
     let sandbox = Sandbox::fresh(workspace)?;
     let key = state_key(workspace, "e2e")?;
-    let mut command =
-        sandbox.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))?;
+    let mut command = sandbox.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))?;
     command.args(["test", "--package", "stack-e2e", "--", "--ignored"]);
-    command.env("STACK_PROGRAM", workspace.program("stack")).env("E2E_PYTHON", python).env("STACK_STATE_KEY_FILE", &key);
-    let count = tests(&mut command);
+    command
+        .env("STACK_PROGRAM", workspace.program("stack"))
+        .env("E2E_PYTHON", python)
+        .env("STACK_STATE_KEY_FILE", &key);
+    let mut count = tests(&mut command)?;
+    count.add(on_the_cluster(&sandbox)?);
     if !keep {
         Sandbox::down(workspace)?;
         fs::remove_file(&key)?;
     }
-    count
+    Ok(count)
+}
+
+/// The providers that have no fake, on the sandbox's cluster.
+fn on_the_cluster(sandbox: &Sandbox<'_>) -> Result<Count> {
+    let mut command = sandbox.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))?;
+    command.args(["test", "--no-fail-fast", "--lib"]);
+    for name in ["kubernetes", "helm", "probe"] {
+        command.args(["--package", &format!("stack-provider-{name}")]);
+    }
+    command.args(["--", "--ignored"]);
+    command.env("STACK_TEST_KUBECONFIG", sandbox.parts.address("KUBECONFIG")?);
+    command.env("STACK_TEST_HELM", sandbox.parts.address("HELM")?);
+    tests(&mut command)
 }
 
 /// Installs the clients that are missing.
 fn install_clients() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES.iter().filter(|(program, package)| !installed(program, package)).map(|(_, p)| *p).collect();
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(program, package)| !installed(program, package))
+        .map(|(_, p)| *p)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     eprintln_line(&format!("installing the packages {}", missing.join(", ")));
     let apt = || {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "--no-install-recommends"]);
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["-q", "-y", "--no-install-recommends"]);
         // Only the distribution's own list: others may not answer, and hang.
         for list in ["sources.list.d/debian.sources", "sources.list.d/ubuntu.sources"] {
             if Path::new("/etc/apt").join(list).is_file() {
-                command.args(["-o", &format!("Dir::Etc::SourceList={list}"), "-o", "Dir::Etc::SourceParts=/dev/null"]);
+                command.args([
+                    "-o",
+                    &format!("Dir::Etc::SourceList={list}"),
+                    "-o",
+                    "Dir::Etc::SourceParts=/dev/null",
+                ]);
             }
         }
         command
     };
-    must(apt().arg("update")).and_then(|()| must(apt().arg("install").args(&missing)))
+    must(apt().arg("update"))
+        .and_then(|()| must(apt().arg("install").args(&missing)))
         .with_context(|| format!("install these packages yourself: {}", missing.join(" ")))
 }
 
@@ -185,11 +255,26 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
     let has_pika = || output(Command::new(&python).args(["-c", "import pika"])).is_ok();
     if !has_pika() {
         eprintln_line(&format!("installing {PIKA}"));
-        must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PIKA];
-        must(Command::new(&python).args(arguments)).with_context(|| format!("install {PIKA} into {}", folder.display()))?;
+        must(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&folder),
+        )?;
+        let arguments = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            PIKA,
+        ];
+        must(Command::new(&python).args(arguments))
+            .with_context(|| format!("install {PIKA} into {}", folder.display()))?;
         if !has_pika() {
-            bail!("{PIKA} was installed into {} but cannot be imported", folder.display());
+            bail!(
+                "{PIKA} was installed into {} but cannot be imported",
+                folder.display()
+            );
         }
     }
     Ok(python)
@@ -201,7 +286,9 @@ mod tests {
 
     #[test]
     fn result_lines_are_counted() {
-        let count = result_line("test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out").unwrap();
+        let count =
+            result_line("test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out")
+                .unwrap();
         assert_eq!((count.passed, count.failed), (12, 3));
         assert!(result_line("test a ... ok").is_none());
     }

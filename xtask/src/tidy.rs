@@ -13,12 +13,32 @@ use crate::run::{Workspace, eprintln_line};
 const FILE_LINES: usize = 700;
 
 /// Crates that decide and never do: no runtime, no SDK, no HTTP, and neither providers nor engine.
-const PURE: [&str; 5] = ["stack-core", "stack-macros", "stack-config", "stack-state", "stack-plan"];
+const PURE: [&str; 5] = [
+    "stack-core",
+    "stack-macros",
+    "stack-config",
+    "stack-state",
+    "stack-plan",
+];
 
 /// What a pure crate may not depend on, by itself.
 const EFFECTS: [&str; 16] = [
-    "tokio", "tokio-util", "futures", "async-trait", "hyper", "hyper-util", "reqwest", "http", "kube", "russh", "rustls", "lapin",
-    "aws-sdk-ec2", "aws-config", "stack-provider", "stack-engine",
+    "tokio",
+    "tokio-util",
+    "futures",
+    "async-trait",
+    "hyper",
+    "hyper-util",
+    "reqwest",
+    "http",
+    "kube",
+    "russh",
+    "rustls",
+    "lapin",
+    "aws-sdk-ec2",
+    "aws-config",
+    "stack-provider",
+    "stack-engine",
 ];
 
 /// Words a public repository does not need, and folders of one machine.
@@ -48,8 +68,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn depends_on<'p>(package: &'p Package) -> impl Iterator<Item = &'p str> {
-    package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal).map(|d| d.name.as_str())
+fn depends_on(package: &Package) -> impl Iterator<Item = &str> {
+    package
+        .dependencies
+        .iter()
+        .filter(|d| d.kind == DependencyKind::Normal)
+        .map(|d| d.name.as_str())
 }
 
 /// Dependencies point one way.
@@ -61,18 +85,23 @@ fn arrows(metadata: &Metadata, wrong: &mut Vec<String>) {
             let bad = if PURE.contains(&name) {
                 EFFECTS.contains(&on) || on.starts_with("stack-provider") || on == "stack-engine"
             } else if of_provider {
-                on.starts_with("stack-provider-") || ["stack-engine", "stack-plan", "stack-config", "stack-state"].contains(&on)
+                on.starts_with("stack-provider-")
+                    || ["stack-engine", "stack-plan", "stack-config", "stack-state"].contains(&on)
             } else if name == "stack-provider" {
                 on.starts_with("stack-") && on != "stack-core"
             } else {
                 false
             };
             if bad || on == "stack-cli" {
-                wrong.push(format!("{name} may not depend on {on} (docs/architecture.md, \"Crates\")"));
+                wrong.push(format!(
+                    "{name} may not depend on {on} (docs/architecture.md, \"Crates\")"
+                ));
             }
         }
         if name != "stack-provider-aws" && depends_on(package).any(|on| on.starts_with("aws-sdk-")) {
-            wrong.push(format!("{name} depends on an AWS SDK; only stack-provider-aws may, it takes minutes to build"));
+            wrong.push(format!(
+                "{name} depends on an AWS SDK; only stack-provider-aws may, it takes minutes to build"
+            ));
         }
     }
 }
@@ -82,7 +111,10 @@ fn lints(metadata: &Metadata, wrong: &mut Vec<String>) -> Result<()> {
     for package in &metadata.packages {
         let text = fs::read_to_string(&package.manifest_path)?;
         if !text.contains("[lints]\nworkspace = true") {
-            wrong.push(format!("{} has no `[lints] workspace = true`", package.manifest_path));
+            wrong.push(format!(
+                "{} has no `[lints] workspace = true`",
+                package.manifest_path
+            ));
         }
     }
     Ok(())
@@ -93,7 +125,9 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     let mut out = Vec::new();
     let mut todo = vec![root.join("crates"), root.join("xtask"), root.join("tests")];
     while let Some(folder) = todo.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries {
             let path = entry?.path();
             if path.is_dir() {
@@ -112,7 +146,9 @@ fn source(root: &Path, file: &Path, codes: &mut BTreeSet<String>, wrong: &mut Ve
     let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
     let lines = text.lines().count();
     if lines > FILE_LINES {
-        wrong.push(format!("{shown} has {lines} lines, more than {FILE_LINES}: split it by concern"));
+        wrong.push(format!(
+            "{shown} has {lines} lines, more than {FILE_LINES}: split it by concern"
+        ));
     }
     let is_this_file = shown == "xtask/src/tidy.rs";
     for (number, line) in text.lines().enumerate() {
@@ -124,7 +160,9 @@ fn source(root: &Path, file: &Path, codes: &mut BTreeSet<String>, wrong: &mut Ve
             wrong.push(format!("{at} uses allow; use expect with a reason"));
         }
         let product = shown.contains("/src/") && !shown.contains("sandbox") && !shown.starts_with("xtask");
-        let asks = ["is_sandbox", "SANDBOX_HOME", "18080"].iter().any(|word| line.contains(word));
+        let asks = ["is_sandbox", "SANDBOX_HOME", "18080"]
+            .iter()
+            .any(|word| line.contains(word));
         if product && asks && !shown.contains("test") {
             wrong.push(format!("{at} tells the sandbox from the real thing"));
         }
@@ -158,7 +196,9 @@ fn pages(root: &Path, codes: &BTreeSet<String>, wrong: &mut Vec<String>) {
         wrong.push(format!("{code} has no page docs/errors/{code}.md"));
     }
     for page in pages.difference(codes) {
-        wrong.push(format!("docs/errors/{page}.md is about a code that nothing raises"));
+        wrong.push(format!(
+            "docs/errors/{page}.md is about a code that nothing raises"
+        ));
     }
 }
 

@@ -32,7 +32,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut times = vec![("build and sandbox", begun.elapsed().as_secs_f64())];
     let result = steps(&job, &sandbox, options, &mut times);
     if options.keep {
-        println_line(&format!("Left as it is. To go on by hand, in {}:\n\n{}\n", workspace.root.display(), job.by_hand()));
+        println_line(&format!(
+            "Left as it is. To go on by hand, in {}:\n\n{}\n",
+            workspace.root.display(),
+            job.by_hand()
+        ));
     } else {
         Sandbox::down(workspace)?;
         job.forget()?;
@@ -46,15 +50,27 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     result
 }
 
-fn steps(job: &Job<'_>, sandbox: &Sandbox<'_>, options: &Options, times: &mut Vec<(&'static str, f64)>) -> Result<()> {
-    let count = if options.keep || options.no_destroy { 2 } else { STEPS.len() };
+fn steps(
+    job: &Job<'_>,
+    sandbox: &Sandbox<'_>,
+    options: &Options,
+    times: &mut Vec<(&'static str, f64)>,
+) -> Result<()> {
+    let count = if options.keep || options.no_destroy {
+        2
+    } else {
+        STEPS.len()
+    };
     for (index, name) in STEPS.iter().take(count).enumerate() {
         let started = Instant::now();
         let result = step(name, || one(name, job, sandbox));
         times.push((name, started.elapsed().as_secs_f64()));
         let Err(error) = result else { continue };
         let remains = STEPS[index + 1..count].join(", ");
-        eprintln_line(&format!("try: stopped at step {} of {count}, {name}: {error:#}", index + 1));
+        eprintln_line(&format!(
+            "try: stopped at step {} of {count}, {name}: {error:#}",
+            index + 1
+        ));
         if !remains.is_empty() {
             eprintln_line(&format!("try: not reached: {remains}"));
         }

@@ -30,7 +30,11 @@ pub struct Said {
 impl Program {
     /// A program with no input and a limit of one minute.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { command: Command::new(program), limit: Duration::from_secs(60), input: Vec::new() }
+        Self {
+            command: Command::new(program),
+            limit: Duration::from_secs(60),
+            input: Vec::new(),
+        }
     }
 
     /// Adds arguments.
@@ -42,7 +46,10 @@ impl Program {
 
     /// Sets variables of the environment.
     #[must_use]
-    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
+    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        mut self,
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
         self.command.envs(variables);
         self
     }
@@ -100,12 +107,22 @@ impl Program {
         let mut input = scratch()?;
         input.write_all(&self.input)?;
         input.rewind()?;
-        self.command.stdin(Stdio::from(input)).stdout(Stdio::from(out.try_clone()?)).stderr(Stdio::from(err.try_clone()?));
+        self.command
+            .stdin(Stdio::from(input))
+            .stdout(Stdio::from(out.try_clone()?))
+            .stderr(Stdio::from(err.try_clone()?));
         let child = self
             .command
             .spawn()
             .with_context(|| format!("cannot start {name}; `cargo xtask test` installs it (packages openssl, curl, openssh-client, python3-venv)"))?;
-        Ok(Running { name, child, out, err, started: Instant::now(), limit: self.limit })
+        Ok(Running {
+            name,
+            child,
+            out,
+            err,
+            started: Instant::now(),
+            limit: self.limit,
+        })
     }
 }
 
@@ -140,7 +157,10 @@ impl Running {
     pub fn kill(mut self) -> Result<Said> {
         if let Some(status) = self.child.try_wait()? {
             let said = self.said(status)?.err;
-            bail!("{} ended with {status} before it could be killed\n{said}", self.name);
+            bail!(
+                "{} ended with {status} before it could be killed\n{said}",
+                self.name
+            );
         }
         self.child.kill()?;
         let status = self.child.wait()?;
@@ -161,7 +181,13 @@ impl Running {
                 self.child.kill()?;
                 let status = self.child.wait()?;
                 let said = self.said(status)?;
-                bail!("{} did not end within {:?}\n{}{}", self.name, self.limit, said.out, said.err);
+                bail!(
+                    "{} did not end within {:?}\n{}{}",
+                    self.name,
+                    self.limit,
+                    said.out,
+                    said.err
+                );
             }
             sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(100));
@@ -175,6 +201,10 @@ impl Running {
             file.read_to_end(&mut bytes)?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
-        Ok(Said { code: status.code(), out: text(&mut self.out)?, err: text(&mut self.err)? })
+        Ok(Said {
+            code: status.code(),
+            out: text(&mut self.out)?,
+            err: text(&mut self.err)?,
+        })
     }
 }

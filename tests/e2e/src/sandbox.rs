@@ -38,11 +38,16 @@ impl Sandbox {
     /// A name is missing: the sandbox is not up, or was not named.
     pub fn from_environment() -> Result<Self> {
         let value = |name: &str| {
-            let value = std::env::var(name)
-                .with_context(|| format!("{name} is not set; run `cargo xtask test`, which starts the sandbox and names its parts"))?;
+            let value = std::env::var(name).with_context(|| {
+                format!(
+                    "{name} is not set; run `cargo xtask test`, which starts the sandbox and names its parts"
+                )
+            })?;
             Ok((name.to_owned(), value))
         };
-        Ok(Self { addresses: NAMES.into_iter().map(value).collect::<Result<_>>()? })
+        Ok(Self {
+            addresses: NAMES.into_iter().map(value).collect::<Result<_>>()?,
+        })
     }
 
     /// All names that `up` gave.
@@ -55,7 +60,10 @@ impl Sandbox {
     /// # Errors
     /// It gave no such name.
     pub fn address(&self, name: &str) -> Result<&str> {
-        self.addresses.get(name).map(String::as_str).with_context(|| format!("`stack-sandbox up` names no {name}"))
+        self.addresses
+            .get(name)
+            .map(String::as_str)
+            .with_context(|| format!("`stack-sandbox up` names no {name}"))
     }
 
     /// Variables for a program that uses the sandbox: its addresses, and its own programs first on PATH.
@@ -64,9 +72,16 @@ impl Sandbox {
     /// The sandbox has no helm.
     pub fn variables(&self) -> Result<BTreeMap<String, String>> {
         let programs = PathBuf::from(self.address("HELM")?);
-        let programs = programs.parent().context("the path of helm has no folder")?.display().to_string();
+        let programs = programs
+            .parent()
+            .context("the path of helm has no folder")?
+            .display()
+            .to_string();
         let mut variables = self.addresses.clone();
-        variables.insert("PATH".to_owned(), format!("{programs}:{}", std::env::var("PATH").unwrap_or_default()));
+        variables.insert(
+            "PATH".to_owned(),
+            format!("{programs}:{}", std::env::var("PATH").unwrap_or_default()),
+        );
         Ok(variables)
     }
 
@@ -95,12 +110,34 @@ impl Sandbox {
     /// # Errors
     /// The endpoint does not answer, or refuses.
     pub fn ec2(&self, query: &str) -> Result<String> {
-        let scope = format!("sandbox/20260101/{}/ec2/aws4_request", self.address("AWS_REGION")?);
-        let header = format!("Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        let scope = format!(
+            "sandbox/20260101/{}/ec2/aws4_request",
+            self.address("AWS_REGION")?
+        );
+        let header =
+            format!("Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
         let body = format!("{query}&Version=2016-11-15");
-        let options = ["--silent", "--show-error", "--fail-with-body", "--max-time", "20", "--noproxy", "*"];
-        let words = ["--header", &header, "--data", &body, self.address("AWS_ENDPOINT_URL")?];
-        self.program("curl")?.args(options).args(words).ok().with_context(|| format!("asking the EC2 endpoint: {query}"))
+        let options = [
+            "--silent",
+            "--show-error",
+            "--fail-with-body",
+            "--max-time",
+            "20",
+            "--noproxy",
+            "*",
+        ];
+        let words = [
+            "--header",
+            &header,
+            "--data",
+            &body,
+            self.address("AWS_ENDPOINT_URL")?,
+        ];
+        self.program("curl")?
+            .args(options)
+            .args(words)
+            .ok()
+            .with_context(|| format!("asking the EC2 endpoint: {query}"))
     }
 
     /// Instances that are not terminated, each as its XML. A terminated one stays visible for a while, as on EC2.
@@ -110,7 +147,10 @@ impl Sandbox {
     pub fn instances(&self) -> Result<Vec<String>> {
         let answer = self.ec2("Action=DescribeInstances")?;
         let sets = answer.split("<instancesSet>").skip(1);
-        Ok(sets.filter(|set| !set.contains("<name>terminated</name>")).map(str::to_owned).collect())
+        Ok(sets
+            .filter(|set| !set.contains("<name>terminated</name>"))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// What is in EC2 and in the cluster beyond an empty sandbox.
@@ -120,16 +160,33 @@ impl Sandbox {
     pub fn remains(&self) -> Result<Vec<String>> {
         let mut left = Vec::new();
         for instance in self.instances()? {
-            left.push(format!("instance {}", texts(&instance, "instanceId").next().unwrap_or("?")));
+            left.push(format!(
+                "instance {}",
+                texts(&instance, "instanceId").next().unwrap_or("?")
+            ));
         }
         let groups = self.ec2("Action=DescribeSecurityGroups")?;
-        left.extend(texts(&groups, "groupName").filter(|name| *name != "default").map(|name| format!("security group {name}")));
+        left.extend(
+            texts(&groups, "groupName")
+                .filter(|name| *name != "default")
+                .map(|name| format!("security group {name}")),
+        );
         let keys = self.ec2("Action=DescribeKeyPairs")?;
         left.extend(texts(&keys, "keyName").map(|name| format!("key pair {name}")));
-        left.extend(self.kube_names("namespaces", &["default", "kube-node-lease", "kube-public", "kube-system"])?);
+        left.extend(self.kube_names(
+            "namespaces",
+            &["default", "kube-node-lease", "kube-public", "kube-system"],
+        )?);
         left.extend(self.kube_names("customresourcedefinitions", &[])?);
-        left.extend(self.kube_names("mutatingwebhookconfigurations,validatingwebhookconfigurations", &[])?);
-        left.extend(self.kube_names("clusterroles,clusterrolebindings", &[])?.into_iter().filter(|name| name.contains("istio")));
+        left.extend(self.kube_names(
+            "mutatingwebhookconfigurations,validatingwebhookconfigurations",
+            &[],
+        )?);
+        left.extend(
+            self.kube_names("clusterroles,clusterrolebindings", &[])?
+                .into_iter()
+                .filter(|name| name.contains("istio")),
+        );
         let releases = self.helm(&["list", "--all-namespaces", "--short"])?.ok()?;
         left.extend(releases.lines().map(|name| format!("helm release {name}")));
         Ok(left)
@@ -138,7 +195,9 @@ impl Sandbox {
     /// Names of objects of the cluster, without those that belong to an empty one.
     fn kube_names(&self, kind: &str, known: &[&str]) -> Result<Vec<String>> {
         let listed = self.kubectl(&["get", kind, "--output", "name"])?.ok()?;
-        let names = listed.lines().filter(|name| !known.iter().any(|k| name.ends_with(&format!("/{k}"))));
+        let names = listed
+            .lines()
+            .filter(|name| !known.iter().any(|k| name.ends_with(&format!("/{k}"))));
         Ok(names.map(str::to_owned).collect())
     }
 }
@@ -146,8 +205,13 @@ impl Sandbox {
 /// Texts of all elements of this name.
 pub fn texts<'x>(xml: &'x str, element: &str) -> impl Iterator<Item = &'x str> {
     let opening = format!("<{element}>");
-    let places: Vec<usize> = xml.match_indices(&opening).map(|(at, _)| at + opening.len()).collect();
-    places.into_iter().filter_map(move |at| xml[at..].split("</").next())
+    let places: Vec<usize> = xml
+        .match_indices(&opening)
+        .map(|(at, _)| at + opening.len())
+        .collect();
+    places
+        .into_iter()
+        .filter_map(move |at| xml[at..].split("</").next())
 }
 
 #[cfg(test)]

@@ -30,9 +30,14 @@ impl<'s> Stack<'s> {
     /// # Errors
     /// No program is named, or an old state cannot be removed.
     pub fn new(sandbox: &'s Sandbox, environment: &'static str) -> Result<Self> {
-        let program = std::env::var_os("STACK_PROGRAM")
-            .context("STACK_PROGRAM is not set; run `cargo xtask test`, which builds the program and names it")?;
-        let stack = Self { sandbox, program: program.into(), environment };
+        let program = std::env::var_os("STACK_PROGRAM").context(
+            "STACK_PROGRAM is not set; run `cargo xtask test`, which builds the program and names it",
+        )?;
+        let stack = Self {
+            sandbox,
+            program: program.into(),
+            environment,
+        };
         if stack.state().exists() {
             std::fs::remove_dir_all(stack.state())?;
         }
@@ -50,9 +55,21 @@ impl<'s> Stack<'s> {
     /// The sandbox lacks a part.
     pub fn command(&self, words: &[&str]) -> Result<Program> {
         let stripe = format!("stripe_ca_file={}", self.sandbox.address("STRIPE_CA")?);
-        let variables = ["--var-file", "plans/rabbitmq-egress/sandbox.vars.hcl", "--var", &stripe];
-        let program = Program::new(&self.program).envs(self.sandbox.variables()?).folder(root()).limit(LIMIT);
-        Ok(program.args(words).args(["--env", self.environment]).args(variables).args([PLAN]))
+        let variables = [
+            "--var-file",
+            "plans/rabbitmq-egress/sandbox.vars.hcl",
+            "--var",
+            &stripe,
+        ];
+        let program = Program::new(&self.program)
+            .envs(self.sandbox.variables()?)
+            .folder(root())
+            .limit(LIMIT);
+        Ok(program
+            .args(words)
+            .args(["--env", self.environment])
+            .args(variables)
+            .args([PLAN]))
     }
 
     /// Runs a command that must end with this code.
@@ -62,7 +79,13 @@ impl<'s> Stack<'s> {
     pub fn expect(&self, code: i32, words: &[&str]) -> Result<Said> {
         let said = self.command(words)?.run()?;
         if said.code != Some(code) {
-            bail!("stack {} ended with {:?} instead of {code}\n{}{}", words.join(" "), said.code, said.out, said.err);
+            bail!(
+                "stack {} ended with {:?} instead of {code}\n{}{}",
+                words.join(" "),
+                said.code,
+                said.out,
+                said.err
+            );
         }
         Ok(said)
     }
@@ -78,7 +101,10 @@ impl<'s> Stack<'s> {
             .args(["output", "--json", "--env", self.environment, PLAN])
             .ok()?;
         let all: serde_json::Value = serde_json::from_str(&all).context("reading the outputs")?;
-        all.get(name).and_then(|output| output.get("value")).cloned().with_context(|| format!("there is no output {name}:\n{all}"))
+        all.get(name)
+            .and_then(|output| output.get("value"))
+            .cloned()
+            .with_context(|| format!("there is no output {name}:\n{all}"))
     }
 
     /// An output that is a text.
@@ -86,6 +112,9 @@ impl<'s> Stack<'s> {
     /// # Errors
     /// There is none of this name, or it is none.
     pub fn text(&self, name: &str) -> Result<String> {
-        self.output(name)?.as_str().map(str::to_owned).with_context(|| format!("output {name} is no text"))
+        self.output(name)?
+            .as_str()
+            .map(str::to_owned)
+            .with_context(|| format!("output {name} is no text"))
     }
 }
