@@ -110,10 +110,11 @@ impl Manifest {
 }
 
 /// An apply's error for the user: conflicts name the other managers and the way out.
-fn told(error: KubeError) -> ProviderError {
+fn told(error: KubeError, model: &Manifest) -> ProviderError {
     if !error.is_field_conflict() {
         let invalid = error.kind == ErrorKind::InvalidArgument;
-        let error = ProviderError::from(error).operation("apply");
+        let mut error = ProviderError::from(error).operation("apply");
+        error.message = object::masked(&error.message, &[&model.manifest, &model.sensitive_manifest]);
         return if invalid {
             error.attribute(Path::of(&["manifest"]))
         } else {
@@ -148,9 +149,11 @@ async fn apply(
         Ok(live) => Ok(live),
         Err(error) if error.is_field_conflict() && retakes(&error, prior) => {
             options.force = true;
-            cx.bounded(kube.apply(&body, &options)).await?.map_err(told)
+            cx.bounded(kube.apply(&body, &options))
+                .await?
+                .map_err(|e| told(e, model))
         }
-        Err(error) => Err(told(error)),
+        Err(error) => Err(told(error, model)),
     }
 }
 
@@ -383,6 +386,16 @@ impl Resource for KubernetesManifest {
                         }
                     }
                 }
+                if let Some(meta) = manifest
+                    .attribute("metadata")
+                    .filter(|m| m.as_mapping().is_some())
+                    && meta.attribute("name").is_none_or(Value::is_null)
+                {
+                    problem(
+                        "manifest",
+                        "metadata.name is not set; names are never made up here",
+                    );
+                }
                 if manifest.attribute("status").is_some_and(|s| !s.is_null()) {
                     problem(
                         "manifest",
@@ -500,7 +513,7 @@ async fn preview(
         Err(error) if error.is_field_conflict() && retakes(&error, prior) => Ok(out),
         // What the object needs (its namespace, a webhook) may come with the same plan.
         Err(error) if error.kind.is_retryable() || error.is_not_found() => Ok(not_checked(&error.message)),
-        Err(error) => Err(told(error)),
+        Err(error) => Err(told(error, model)),
     }
 }
 

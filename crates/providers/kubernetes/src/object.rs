@@ -130,6 +130,34 @@ pub(crate) fn seen_value(manifest: &Value, sensitive: &Value, seen: &Json) -> Va
     value
 }
 
+/// A text of the API server with every sensitive text of these values masked: it quotes what it refuses.
+pub(crate) fn masked(text: &str, values: &[&Value]) -> String {
+    let mut secrets = Vec::new();
+    for value in values {
+        collect(value, false, &mut secrets);
+    }
+    // The longest first, so that one secret inside another leaves nothing of it.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
+        .iter()
+        .filter(|secret| secret.len() > 3)
+        .fold(text.to_owned(), |text, secret| {
+            text.replace(secret.as_str(), "(sensitive value)")
+        })
+}
+
+fn collect(value: &Value, inside: bool, out: &mut Vec<String>) {
+    let inside = inside || value.marks().contains(stack_core::Marks::SENSITIVE);
+    if let Some(parts) = value.as_sequence() {
+        parts.iter().for_each(|part| collect(part, inside, out));
+    } else if let Some(parts) = value.as_mapping() {
+        parts.values().for_each(|part| collect(part, inside, out));
+    } else if let Some(text) = value.as_str().filter(|_| inside) {
+        out.push(text.to_owned());
+        out.push(STANDARD.encode(text));
+    }
+}
+
 /// Marks the data of a Secret.
 pub(crate) fn seal_secret(object: &Value) -> Value {
     let mut object = object.clone();
@@ -199,6 +227,16 @@ mod tests {
         let value = seen_value(&manifest, &sensitive, &seen);
         assert!(value.marks_deep().contains(Marks::SENSITIVE));
         assert!(!format!("{value:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_the_server_quotes_is_masked() {
+        let (manifest, sensitive) = secret();
+        let text = "env: Invalid value: \"hunter2\" (aHVudGVyMg==) in Secret";
+        assert_eq!(
+            masked(text, &[&manifest, &sensitive]),
+            "env: Invalid value: \"(sensitive value)\" ((sensitive value)) in Secret"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::Client;
 use crate::former::{Touched, Unfit, addressed, carry, restore};
 use crate::json::{merge, overlay, shade, to_json};
 use crate::lists::{Merge, project};
-use crate::object::{is_leaving, uid};
+use crate::object::{is_leaving, masked, uid};
 use crate::ready::{Wait, wait_for};
 
 /// How often an edit is tried again when the object was changed between reading and writing it.
@@ -242,7 +242,8 @@ async fn send(cx: &Cx, kube: &Kube, model: &Patch) -> Result<Json, ProviderError
             }
             Err(error) => {
                 let invalid = error.kind == ErrorKind::InvalidArgument;
-                let error = ProviderError::from(error).operation("patch");
+                let mut error = ProviderError::from(error).operation("patch");
+                error.message = masked(&error.message, &[&model.patch]);
                 return Err(if invalid {
                     error.attribute(Path::of(&["patch"]))
                 } else {
@@ -438,9 +439,11 @@ impl Resource for KubernetesPatch {
         {
             Ok(_) => Ok(Preview::default()),
             Err(error) if error.kind.is_retryable() => Ok(not_checked(&error.message)),
-            Err(error) => Err(ProviderError::from(error)
-                .operation("patch")
-                .attribute(Path::of(&["patch"]))),
+            Err(error) => {
+                let mut error = ProviderError::from(error).operation("patch");
+                error.message = masked(&error.message, &[&model.patch]);
+                Err(error.attribute(Path::of(&["patch"])))
+            }
         }
     }
 

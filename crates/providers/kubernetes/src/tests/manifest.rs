@@ -216,6 +216,23 @@ async fn a_secret_is_kept_out_of_sight() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "wants a cluster"]
+async fn what_the_server_quotes_is_masked() {
+    let cluster = Cluster::connect().await;
+    let service = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": unique("quoted"), "namespace": "default"}, "spec": {"ports": [{"port": 80}]}});
+    let mut wanted = model(&service);
+    wanted.sensitive_manifest = from_json(&json!({"spec": {"type": "hunter2"}})).sensitive();
+    let failure = KubernetesManifest::create(&cluster.cx(), &cluster.client, &owner("t5"), wanted).await;
+    let error = failure.unwrap_err().error;
+    assert_eq!(error.kind, ErrorKind::InvalidArgument);
+    assert!(
+        error.message.contains("(sensitive value)") && !error.message.contains("hunter2"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants a cluster"]
 async fn a_preview_says_what_the_server_would_say() {
     let cluster = Cluster::connect().await;
     let preview = async |manifest: &Json| {
