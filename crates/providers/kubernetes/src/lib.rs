@@ -9,6 +9,7 @@ mod manifest;
 mod object;
 mod patch;
 mod ready;
+mod refresh;
 mod wait;
 
 use stack_core::Schema;

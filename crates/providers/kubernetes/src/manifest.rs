@@ -10,9 +10,10 @@ use stack_provider::{
 };
 
 use crate::Client;
-use crate::json::{from_json, overlay, to_json};
+use crate::json::from_json;
 use crate::object::{self, reference, uid};
 use crate::ready::{Wait, check_fields, wait_for};
+use crate::refresh::{self, refreshed};
 
 /// How long a kind that the cluster does not serve yet is waited for: its definition may have been made a moment ago.
 const DEFINITION: Duration = Duration::from_secs(60);
@@ -54,7 +55,7 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    fn reference(&self) -> Result<ObjectRef, ProviderError> {
+    pub(crate) fn reference(&self) -> Result<ObjectRef, ProviderError> {
         reference(&self.manifest).ok_or_else(|| {
             ProviderError::invalid(
                 "manifest",
@@ -70,7 +71,7 @@ impl Manifest {
         )
     }
 
-    fn seen(&self, live: &Json) -> Json {
+    pub(crate) fn seen(&self, live: &Json) -> Json {
         object::seen(
             &self.manifest,
             &self.sensitive_manifest,
@@ -176,7 +177,7 @@ fn foreign(reference: &ObjectRef) -> ProviderError {
     ProviderError::new(
         ErrorKind::AlreadyExists,
         format!(
-            "{} {} exists and was not made by this resource; take it over with `stack import ADDRESS '{reference}'`, \
+            "{} {} exists and was not made by this resource; take it over with an `import` block, id '{reference}', \
              or choose another name",
             reference.kind, reference.name
         ),
@@ -198,6 +199,19 @@ impl Resource for KubernetesManifest {
         let kube = client.access.session(cx).await?;
         let live = cx.bounded(kube.get(&prior.reference()?)).await??;
         Ok(live.and_then(|live| refreshed(prior, &live)))
+    }
+
+    async fn read_many(
+        cx: &Cx,
+        client: &Client,
+        priors: &[Manifest],
+    ) -> Vec<Result<Option<Manifest>, ProviderError>> {
+        let listed = refresh::list(cx, client, priors).await;
+        let reads = priors.iter().map(async |prior| match listed.get(prior) {
+            Some(live) => Ok(refreshed(prior, live)),
+            None => Self::read(cx, client, prior).await,
+        });
+        futures::future::join_all(reads).await
     }
 
     async fn create(
@@ -417,34 +431,6 @@ impl Resource for KubernetesManifest {
         ));
         problems
     }
-}
-
-/// The object as it is now, with what has changed in it since it was recorded. `None`: it is not ours any more.
-fn refreshed(prior: &Manifest, live: &Json) -> Option<Manifest> {
-    let replaced = prior.uid.is_some() && prior.uid != uid(live);
-    if replaced || object::is_leaving(live) {
-        return None;
-    }
-    let mut model = prior.clone();
-    let now = model.seen(live);
-    let recorded = to_json(&prior.object);
-    if prior.object.is_known() && !prior.object.is_null() && recorded != now {
-        let (recorded, now) = (Some(&recorded), Some(&now));
-        if let Some(drifted) = overlay(&prior.manifest, recorded, now) {
-            model.manifest = drifted;
-        }
-        if !prior.sensitive_manifest.is_null()
-            && let Some(drifted) = overlay(&prior.sensitive_manifest, recorded, now)
-        {
-            model.sensitive_manifest = drifted.sensitive();
-        }
-    }
-    let shaped = object::seen_value(&prior.manifest, &prior.sensitive_manifest, &now);
-    Some(Manifest {
-        object: shaped,
-        uid: uid(live),
-        ..model
-    })
 }
 
 /// Waits until the cluster serves the kind.

@@ -35,6 +35,11 @@ impl Faults for Plan {
 }
 
 impl Plan {
+    /// Calls since the last [`Faults::arm`].
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     fn next(&self) -> Option<Fault> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let mut armed = self.armed.lock().unwrap();

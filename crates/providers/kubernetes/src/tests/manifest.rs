@@ -169,7 +169,7 @@ async fn an_object_of_others_is_not_taken() {
         KubernetesManifest::create(&cluster.cx(), &cluster.client, &owner("t2"), model(&theirs)).await;
     let error = failure.unwrap_err().error;
     assert_eq!(error.kind, ErrorKind::AlreadyExists);
-    assert!(error.message.contains("stack import"), "{error}");
+    assert!(error.message.contains("`import` block"), "{error}");
     let id = error.message.split('\'').nth(1).unwrap();
     let imported = KubernetesManifest::import(&cluster.cx(), &cluster.client, id)
         .await
@@ -212,6 +212,57 @@ async fn a_secret_is_kept_out_of_sight() {
     assert_ne!(drifted.encode(), made.encode());
     assert!(drifted.sensitive_manifest.marks().contains(Marks::SENSITIVE));
     cluster.remove(&secret).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants a cluster"]
+async fn many_objects_of_a_kind_are_read_by_one_list() {
+    let cluster = Cluster::connect().await;
+    let mut made = Vec::new();
+    for _ in 0..6 {
+        let manifest = model(&config_map(&unique("many"), "x"));
+        made.push(
+            KubernetesManifest::create(&cluster.cx(), &cluster.client, &owner("t6"), manifest)
+                .await
+                .unwrap(),
+        );
+    }
+    cluster.remove(&crate::json::to_json(&made[2].manifest)).await;
+    cluster
+        .plan
+        .arm(usize::MAX, stack_provider::contract::Fault::Refused);
+    let read = KubernetesManifest::read_many(&cluster.cx(), &cluster.client, &made).await;
+    // One list for all, and one look for the object that is not in it.
+    assert_eq!(cluster.plan.calls(), 2);
+    for (prior, now) in made.iter().zip(read) {
+        let now = now.unwrap().map(|now| now.encode());
+        let is_gone = prior.uid == made[2].uid;
+        assert_eq!(now, (!is_gone).then(|| prior.encode()));
+    }
+    for prior in &made {
+        KubernetesManifest::delete(&cluster.cx(), &cluster.client, prior)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants a cluster"]
+async fn another_cluster_than_expected_is_left_alone() {
+    let cluster = Cluster::connect().await;
+    let mut access = cluster.client.access.clone();
+    access.cluster_id = Some("another".into());
+    let client = Client { access };
+    let failure =
+        KubernetesManifest::create(&cluster.cx(), &client, &owner("t7"), model(&config_map("x", "x"))).await;
+    assert_eq!(failure.unwrap_err().error.kind, ErrorKind::Denied);
+    let mut access = cluster.client.access.clone();
+    access.cluster_id = Some(cluster.kube.cluster_id().await.unwrap());
+    let prior = model(&config_map("not-there", "x"));
+    let read = KubernetesManifest::read(&cluster.cx(), &Client { access }, &prior)
+        .await
+        .unwrap();
+    assert!(read.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
