@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hcl_edit::structure::{Block as SyntaxBlock, Body as SyntaxBody, Structure};
 use stack_core::{Diagnostic, Path, Span, Step};
 
 use crate::expression::Expr;
 use crate::parse::read::{self, Reader};
+use crate::parse::syntax::{Block, Item, Tree};
 use crate::reference::Reference;
 
 /// The body of a block.
@@ -53,28 +53,25 @@ pub struct Dynamic {
 }
 
 impl Body {
-    /// Lowers a body, leaving out some arguments and blocks.
-    pub(crate) fn read(reader: &mut Reader<'_>, body: &SyntaxBody, skip: &[&str], skip_blocks: &[&str]) -> Self {
+    /// Takes over a body, leaving out some arguments and blocks.
+    pub(crate) fn read(reader: &mut Reader<'_>, body: &Tree, skip: &[&str], skip_blocks: &[&str]) -> Self {
         let mut out = Self::default();
-        for structure in body {
-            match structure {
-                Structure::Attribute(attribute) if skip.contains(&attribute.key.as_str()) => {}
-                Structure::Attribute(attribute) => {
-                    let argument =
-                        BodyAttribute { expr: reader.expr(&attribute.value), name_span: reader.span(&attribute.key) };
-                    out.attributes.insert(Arc::from(attribute.key.as_str()), argument);
+        for item in &body.items {
+            match item {
+                Item::Attribute(attribute) if skip.contains(&attribute.name()) => {}
+                Item::Attribute(attribute) => {
+                    let argument = BodyAttribute { expr: attribute.value.clone(), name_span: attribute.key.span };
+                    out.attributes.insert(attribute.key.text.clone(), argument);
                 }
-                Structure::Block(block) if skip_blocks.contains(&block.ident.as_str()) => {}
-                Structure::Block(block) if block.ident.as_str() == "dynamic" => {
-                    out.blocks.extend(dynamic(reader, block));
-                }
-                Structure::Block(block) => {
+                Item::Block(block) if skip_blocks.contains(&block.name()) => {}
+                Item::Block(block) if block.name() == "dynamic" => out.blocks.extend(dynamic(reader, block)),
+                Item::Block(block) => {
                     if reader.labels(block, &[]).is_some() {
                         let mut inner = Self::read(reader, &block.body, &[], &[]);
-                        inner.header = Some(reader.header(block));
+                        inner.header = Some(block.header());
                         out.blocks.push(NestedBlock {
-                            ty: Arc::from(block.ident.as_str()),
-                            span: reader.span(&block.ident),
+                            ty: block.kind.text.clone(),
+                            span: block.kind.span,
                             body: inner,
                             dynamic: None,
                         });
@@ -110,19 +107,19 @@ impl Body {
 }
 
 /// `dynamic "name" { for_each = … iterator = x content { … } }`
-fn dynamic(reader: &mut Reader<'_>, block: &SyntaxBlock) -> Option<NestedBlock> {
+fn dynamic(reader: &mut Reader<'_>, block: &Block) -> Option<NestedBlock> {
     let labels = reader.labels(block, &["type"])?;
     let (ty, span) = labels.into_iter().next()?;
-    let header = reader.header(block);
+    let header = block.header();
     reader.expect_only(&block.body, &["for_each", "iterator"], &["content"]);
-    let iterator = match block.body.get_attribute("iterator") {
+    let iterator = match block.body.attribute("iterator") {
         None => ty.clone(),
         Some(attribute) => match reader.traversal(&attribute.value).as_deref() {
             Some([read::Part::Name(name)]) => name.clone(),
             _ => {
-                let place = reader.span(&attribute.value);
+                let place = attribute.value.span();
                 reader.error(
-                    Diagnostic::error("STK0111", "Invalid dynamic iterator name", "An iterator is a single name, without quotes.")
+                    Diagnostic::error("STK0109", "Invalid dynamic iterator name", "An iterator is a single name, without quotes.")
                         .at(place),
                 );
                 return None;
@@ -142,7 +139,7 @@ fn dynamic(reader: &mut Reader<'_>, block: &SyntaxBlock) -> Option<NestedBlock> 
         );
     }
     let (for_each, content) = (for_each?, content?);
-    let for_each = reader.expr(&for_each.value);
+    let for_each = for_each.value.clone();
     let mut body = Body::read(reader, &content.body, &[], &[]);
     body.header = Some(header);
     Some(NestedBlock { ty, span, body, dynamic: Some(Dynamic { for_each, iterator }) })

@@ -1,11 +1,9 @@
 //! Expressions that may refer to nothing.
 
-use hcl_edit::expr::{Expression, FuncCall};
-use hcl_edit::visit::{Visit, visit_func_call};
-use stack_core::{Diagnostic, Diagnostics, FileId, Span, Value};
+use stack_core::{Diagnostic, Diagnostics, Span, Value};
 
 use crate::evaluate::{NoScope, evaluate};
-use crate::expression::Expr;
+use crate::expression::{Expr, Kind, Node};
 
 /// `Variables not allowed`
 pub(crate) fn variables_not_allowed(span: Span) -> Diagnostic {
@@ -13,25 +11,13 @@ pub(crate) fn variables_not_allowed(span: Span) -> Diagnostic {
 }
 
 /// The value of an expression that may neither refer to anything nor call functions.
-pub(crate) fn constant(file: FileId, text: &str, expression: &Expression) -> Result<Value, Diagnostics> {
-    constant_expr(file, Some(expression), &Expr::new(file, text, expression))
-}
-
-/// [`constant`] of an expression in both its forms; without the first, calls are not looked for.
-pub(crate) fn constant_expr(
-    file: FileId,
-    expression: Option<&Expression>,
-    expr: &Expr,
-) -> Result<Value, Diagnostics> {
+pub(crate) fn constant(expr: &Expr) -> Result<Value, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
-    let mut calls = Calls(Vec::new());
-    if let Some(expression) = expression {
-        calls.visit_expr(expression);
-    }
-    for range in calls.0 {
+    let mut calls = Vec::new();
+    find_calls(expr.node(), &mut calls);
+    for span in calls {
         diagnostics.push(
-            Diagnostic::error("STK0110", "Function calls not allowed", "Functions may not be called here.")
-                .at(Span::new(file, range)),
+            Diagnostic::error("STK0110", "Function calls not allowed", "Functions may not be called here.").at(span),
         );
     }
     for free in expr.free() {
@@ -45,11 +31,42 @@ pub(crate) fn constant_expr(
 }
 
 /// Places of function calls.
-struct Calls(Vec<std::ops::Range<usize>>);
-
-impl Visit for Calls {
-    fn visit_func_call(&mut self, node: &FuncCall) {
-        self.0.push(hcl_edit::Span::span(node).unwrap_or(0..0));
-        visit_func_call(self, node);
+fn find_calls(node: &Node, out: &mut Vec<Span>) {
+    match &node.kind {
+        Kind::Call(call) => {
+            out.push(node.span);
+            call.arguments.iter().for_each(|argument| find_calls(argument, out));
+        }
+        Kind::Template(nodes) | Kind::Tuple(nodes) => nodes.iter().for_each(|inner| find_calls(inner, out)),
+        Kind::Object(items) => {
+            for (key, value) in items {
+                find_calls(key, out);
+                find_calls(value, out);
+            }
+        }
+        Kind::Wrap(inner)
+        | Kind::Parenthesis(inner)
+        | Kind::Unary(_, inner)
+        | Kind::Attribute(inner, _)
+        | Kind::Join(inner) => find_calls(inner, out),
+        Kind::Index(a, b) | Kind::Splat(a, b) | Kind::Binary(_, a, b) => {
+            find_calls(a, out);
+            find_calls(b, out);
+        }
+        Kind::Conditional(condition, yes, no) => {
+            for inner in [condition, yes, no] {
+                find_calls(inner, out);
+            }
+        }
+        Kind::For(each) => {
+            let parts = [Some(&each.collection), each.key.as_ref(), Some(&each.value), each.condition.as_ref()];
+            parts.into_iter().flatten().for_each(|inner| find_calls(inner, out));
+        }
+        Kind::Literal(_)
+        | Kind::Invalid(_)
+        | Kind::Pending(_)
+        | Kind::Traversal { .. }
+        | Kind::Local { .. }
+        | Kind::SplatItem => {}
     }
 }

@@ -157,10 +157,20 @@ impl Expr {
         }
     }
 
-    /// The expression that an argument of a parsed file holds; `text` is the whole text of that file.
-    pub fn new(file: FileId, text: &str, expression: &hcl_edit::expr::Expression) -> Self {
-        let range = hcl_edit::Span::span(expression).unwrap_or(0..0);
-        Self::in_text(file, text, range)
+    /// The expression that starts at an offset of a file's text, and the offset behind it.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and where.
+    pub(crate) fn leading(file: FileId, text: &str, start: usize) -> Result<(Self, usize), Box<Diagnostic>> {
+        let mut parser = Parser::new(text, start..text.len(), file, Mode::Expression);
+        let (node, end) = parser.leading_expression()?;
+        Ok((Self::finish(node, parser.free), end))
+    }
+
+    /// A part of this expression, by its place in the text that this one stands in.
+    pub(crate) fn part(text: &str, node: &Node) -> Self {
+        let Span { file, start, end } = node.span;
+        Self::in_text(file, text, start as usize..end as usize)
     }
 
     /// A constant.
@@ -221,14 +231,6 @@ impl Expr {
             }
         }
         diagnostics
-    }
-
-    /// The mistake of a text that is no expression.
-    pub(crate) fn syntax_error(&self) -> Option<&Diagnostic> {
-        match &self.0.node.kind {
-            Kind::Invalid(diagnostic) => Some(diagnostic),
-            _ => None,
-        }
     }
 
     /// The expression as a chain of literal steps, if it is one.

@@ -106,7 +106,7 @@ impl Loader<'_> {
         for (name, text) in self.files(path, called)? {
             let id = self.map.add(name, text.clone());
             let tree = syntax::parse(id, &text, &mut self.diagnostics);
-            folder.add(id, &text, &tree, &mut self.diagnostics);
+            folder.add(&text, &tree, &mut self.diagnostics);
         }
         Some(folder)
     }

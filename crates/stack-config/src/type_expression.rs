@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stack_core::convert::{ConvertError, convert};
-use stack_core::{Diagnostic, Diagnostics, FileId, ObjectType, Span, Type, Value};
+use stack_core::{Diagnostic, Diagnostics, ObjectType, Span, Type, Value};
 
 use crate::evaluate::evaluate_part;
 use crate::expression::{Call, Expr, Kind, Node};
@@ -41,18 +41,6 @@ impl TypeConstraint {
             ty: Type::Dynamic,
             defaults: Defaults::default(),
         }
-    }
-
-    /// The constraint that an argument of a parsed file holds; `text` is the whole text of that file.
-    ///
-    /// # Errors
-    /// The expression is no type.
-    pub fn parse(
-        file: FileId,
-        text: &str,
-        expression: &hcl_edit::expr::Expression,
-    ) -> Result<Self, Diagnostics> {
-        type_constraint(&Expr::new(file, text, expression))
     }
 
     /// Fills defaults into a value and converts it to the type.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hcl_edit::structure::Structure;
 use stack_core::{Diagnostic, Diagnostics, Marks, SourceMap, Span, Value};
 
 use crate::configuration::{Configuration, Variable};
+use crate::parse::syntax::Item;
 use crate::parse::{names, read, syntax};
 use crate::suggest::did_you_mean;
 
@@ -185,10 +185,7 @@ fn text_value(
     } else {
         let file = sources.add(format!("<value for var.{}>", variable.name), text);
         let parsed = crate::expression::parse_expression(text, file);
-        let value = parsed.and_then(|expr| {
-            let calls = hcl_edit::parser::parse_expr(text).ok();
-            crate::constant::constant_expr(file, calls.as_ref(), &expr)
-        });
+        let value = parsed.and_then(|expr| crate::constant::constant(&expr));
         diagnostics.absorb(value)
     };
     if let Some(value) = value {
@@ -210,25 +207,23 @@ fn file(
 ) {
     let file = sources.add(path, text);
     let tree = syntax::parse(file, text, diagnostics);
-    let mut reader = read::Reader { file, text, diagnostics };
-    for structure in &tree {
-        let attribute = match structure {
-            Structure::Attribute(attribute) => attribute,
-            Structure::Block(block) => {
-                let span = reader.span(&block.ident);
-                let error = read::unsupported_block(block.ident.as_str(), span, &[], &[]);
+    let mut reader = read::Reader { text, diagnostics };
+    for item in &tree.items {
+        let attribute = match item {
+            Item::Attribute(attribute) => attribute,
+            Item::Block(block) => {
+                let error = read::unsupported_block(block.name(), block.kind.span, &[], &[]);
                 reader.error(error.hint("a file of values has one NAME = VALUE for each variable"));
                 continue;
             }
         };
-        let name = attribute.key.as_str();
+        let name = attribute.name();
         let Some(value) = reader.constant(&attribute.value) else { continue };
-        let span = reader.span(&attribute.value);
+        let span = attribute.value.span();
         if variables.contains_key(name) {
             given.insert(Arc::from(name), Given { value, place: Place::Text(span) });
         } else {
-            let place = reader.span(&attribute.key);
-            reader.error(undeclared_in_file(name, path, variables).at(place));
+            reader.error(undeclared_in_file(name, path, variables).at(attribute.key.span));
         }
     }
 }
@@ -245,7 +240,7 @@ fn json_file(
         Ok(Value::Object(members)) => members,
         Ok(_) => {
             diagnostics.push(Diagnostic::error(
-                "STK0126",
+                "STK0130",
                 "Invalid variables file",
                 format!("The file \"{path}\" must hold one JSON object with a member for each variable."),
             ));
@@ -253,7 +248,7 @@ fn json_file(
         }
         Err(cause) => {
             diagnostics.push(Diagnostic::error(
-                "STK0126",
+                "STK0130",
                 "Invalid variables file",
                 format!("The file \"{path}\" is not valid JSON: {cause}."),
             ));

@@ -1,20 +1,20 @@
 //! `moved`, `removed` and `import` blocks.
 
-use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Attribute, Block};
 use stack_core::address::Target;
-use stack_core::{Diagnostic, InstanceKey, Mode, ModulePath, ResourceAddress, Type};
+use stack_core::{Diagnostic, InstanceKey, Mode, ModulePath, ResourceAddress, Type, Value};
 
 use super::Folder;
-use super::read::{Part, Reader};
+use super::read::{Part, Reader, is_text};
+use super::syntax::{Attribute, Block};
 use crate::configuration::{Import, Moved, Removed};
+use crate::expression::Expr;
 
 impl Folder {
     pub(super) fn moved(&mut self, reader: &mut Reader<'_>, block: &Block) {
         if reader.labels(block, &[]).is_none() {
             return;
         }
-        let span = reader.header(block);
+        let span = block.header();
         reader.expect_only(&block.body, &["from", "to"], &[]);
         let from = reader.required(&block.body, "from", span);
         let to = reader.required(&block.body, "to", span);
@@ -38,12 +38,12 @@ impl Folder {
         if reader.labels(block, &[]).is_none() {
             return;
         }
-        let span = reader.header(block);
+        let span = block.header();
         reader.expect_only(&block.body, &["from"], &["lifecycle"]);
         let mut destroy = true;
         if let Some(lifecycle) = reader.single(&block.body, "lifecycle") {
             reader.expect_only(&lifecycle.body, &["destroy"], &[]);
-            let owner = reader.header(lifecycle);
+            let owner = lifecycle.header();
             if let Some(attribute) = reader.required(&lifecycle.body, "destroy", owner) {
                 destroy = reader.constant_of(attribute, &Type::Bool).and_then(|v| v.as_bool()).unwrap_or(true);
             }
@@ -54,7 +54,7 @@ impl Folder {
             Target::Module(module) => (has_keys(module), false),
             Target::Resource(r) => (has_keys(&r.module) || r.key != InstanceKey::None, r.mode == Mode::Data),
         };
-        let place = reader.span(&attribute.value);
+        let place = attribute.value.span();
         if keyed {
             reader.error(
                 Diagnostic::error(
@@ -82,17 +82,17 @@ impl Folder {
         if reader.labels(block, &[]).is_none() {
             return;
         }
-        let span = reader.header(block);
+        let span = block.header();
         let body = &block.body;
         reader.expect_only(body, &["for_each", "id", "provider", "to"], &[]);
         let id = reader.required(body, "id", span);
         let to = reader.required(body, "to", span);
         let provider = reader.provider_argument(body);
-        let for_each = body.get_attribute("for_each").map(|a| reader.expr(&a.value));
+        let for_each = body.attribute("for_each").map(|a| a.value.clone());
         let (Some(id), Some(attribute)) = (id, to) else { return };
-        let id = reader.expr(&id.value);
+        let id = id.value.clone();
         let Some((to, key)) = reader.import_target(attribute) else { return };
-        let to_span = reader.span(&attribute.value);
+        let to_span = attribute.value.span();
         self.module.imports.push(Import { to, to_span, key, id, for_each, provider, span });
     }
 }
@@ -107,14 +107,14 @@ impl Reader<'_> {
         let parts = self.traversal(&attribute.value).unwrap_or_default();
         let found = address(&parts);
         if found.is_none() {
-            let span = self.span(&attribute.value);
+            let span = attribute.value.span();
             let mut error = Diagnostic::error(
                 "STK0117",
                 "Invalid address",
                 "The address of a resource (stack_data.a), of one of its instances (stack_data.a[0]) or of a module (module.m) is required here.",
             )
             .at(span);
-            if attribute.value.is_str() {
+            if is_text(&attribute.value) {
                 error = error.hint("write the address without quotes");
             }
             self.error(error);
@@ -123,23 +123,25 @@ impl Reader<'_> {
     }
 
     /// `to` of an import: an address whose last key may be computed.
-    fn import_target(&mut self, attribute: &Attribute) -> Option<(ResourceAddress, Option<crate::expression::Expr>)> {
-        let span = self.span(&attribute.value);
+    fn import_target(&mut self, attribute: &Attribute) -> Option<(ResourceAddress, Option<Expr>)> {
+        let span = attribute.value.span();
         let mut parts = self.traversal(&attribute.value).unwrap_or_default();
-        let key = match (parts.last(), last_index(&attribute.value)) {
-            (Some(Part::Computed(_) | Part::Key(_) | Part::Index(_)), Some(index)) => {
-                let key = self.expr(index);
-                parts.pop();
-                Some(key)
-            }
-            _ => None,
+        let constant = |value| Expr::literal(value, span);
+        let key = match parts.last() {
+            Some(Part::Computed(key)) => Some(key.clone()),
+            Some(Part::Key(key)) => Some(constant(Value::String(key.clone()))),
+            Some(Part::Index(index)) => Some(constant(Value::from(i64::try_from(*index).unwrap_or(i64::MAX)))),
+            Some(Part::Name(_)) | None => None,
         };
+        if key.is_some() {
+            parts.pop();
+        }
         match address(&parts) {
             Some(Target::Resource(to)) if to.mode == Mode::Managed => Some((to, key)),
             Some(Target::Resource(_)) => {
                 self.error(
                     Diagnostic::error(
-                        "STK0117",
+                        "STK0132",
                         "Invalid import address",
                         "Only resources can be imported; data sources are read anew by every plan.",
                     )
@@ -150,7 +152,7 @@ impl Reader<'_> {
             Some(Target::Module(_)) | None => {
                 self.error(
                     Diagnostic::error(
-                        "STK0117",
+                        "STK0132",
                         "Invalid import address",
                         "The address of a resource or of one of its instances is required here.",
                     )
@@ -159,15 +161,6 @@ impl Reader<'_> {
                 None
             }
         }
-    }
-}
-
-/// The expression in the last brackets of a traversal.
-fn last_index(expr: &Expression) -> Option<&Expression> {
-    let Expression::Traversal(traversal) = expr else { return None };
-    match traversal.operators.last()?.value() {
-        hcl_edit::expr::TraversalOperator::Index(index) => Some(index),
-        _ => None,
     }
 }
 

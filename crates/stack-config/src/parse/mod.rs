@@ -6,20 +6,19 @@ pub(crate) mod module_call;
 pub(crate) mod read;
 pub(crate) mod resource;
 pub(crate) mod settings;
-mod statements;
 pub(crate) mod syntax;
 pub(crate) mod variable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hcl_edit::structure::{Block, Body as SyntaxBody, Structure};
-use stack_core::{Diagnostic, Diagnostics, FileId, Span};
+use stack_core::{Diagnostic, Diagnostics, Span};
 
 use crate::body::Body;
 use crate::configuration::{Check, Local, Module, Output, ProviderBlock};
 use module_call::PendingCall;
 use read::Reader;
+use syntax::{Block, Item, Tree};
 
 /// Types of top-level blocks.
 const BLOCKS: &[&str] = &[
@@ -39,25 +38,24 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Takes in the blocks of one more file.
-    pub(crate) fn add(&mut self, file: FileId, text: &str, body: &SyntaxBody, diagnostics: &mut Diagnostics) {
-        let mut reader = Reader { file, text, diagnostics };
-        for structure in body {
-            match structure {
-                Structure::Attribute(attribute) => {
-                    let span = reader.span(&attribute.key);
-                    let mut error = read::unsupported_argument(attribute.key.as_str(), span, &[], BLOCKS);
+    pub(crate) fn add(&mut self, text: &str, body: &Tree, diagnostics: &mut Diagnostics) {
+        let mut reader = Reader { text, diagnostics };
+        for item in &body.items {
+            match item {
+                Item::Attribute(attribute) => {
+                    let mut error = read::unsupported_argument(attribute.name(), attribute.key.span, &[], BLOCKS);
                     if error.hints.is_empty() {
                         error = error.hint("values that are used in several places stand in a locals block");
                     }
                     reader.error(error);
                 }
-                Structure::Block(block) => self.add_block(&mut reader, block),
+                Item::Block(block) => self.add_block(&mut reader, block),
             }
         }
     }
 
     fn add_block(&mut self, reader: &mut Reader<'_>, block: &Block) {
-        match block.ident.as_str() {
+        match block.name() {
             "stack" => self.settings(reader, block),
             "variable" => self.variable(reader, block),
             "locals" => self.locals(reader, block),
@@ -70,14 +68,14 @@ impl Folder {
             "removed" => self.removed(reader, block),
             "import" => self.import(reader, block),
             "terraform" => {
-                let span = reader.span(&block.ident);
+                let span = block.kind.span;
                 reader.error(
                     read::unsupported_block("terraform", span, BLOCKS, &[])
                         .hint("settings stand in a stack block; providers need no declaration"),
                 );
             }
             other => {
-                let span = reader.span(&block.ident);
+                let span = block.kind.span;
                 reader.error(read::unsupported_block(other, span, BLOCKS, &[]));
             }
         }
@@ -87,16 +85,16 @@ impl Folder {
         if reader.labels(block, &[]).is_none() {
             return;
         }
-        for structure in &block.body {
-            match structure {
-                Structure::Block(inner) => {
-                    let span = reader.span(&inner.ident);
-                    reader.error(read::unsupported_block(inner.ident.as_str(), span, &[], &[]));
+        for item in &block.body.items {
+            match item {
+                Item::Block(inner) => {
+                    reader.error(read::unsupported_block(inner.name(), inner.kind.span, &[], &[]));
                 }
-                Structure::Attribute(attribute) => {
-                    let name: Arc<str> = Arc::from(attribute.key.as_str());
-                    let local = Local { expr: reader.expr(&attribute.value), span: reader.span(attribute) };
-                    let span = reader.span(&attribute.key);
+                Item::Attribute(attribute) => {
+                    let name = attribute.key.text.clone();
+                    let span = attribute.key.span;
+                    let whole = Span { end: attribute.value.span().end, ..span };
+                    let local = Local { expr: attribute.value.clone(), span: whole };
                     let earlier = self.module.locals.get(&name).map(|l| l.span);
                     if unique(reader, "local value definition", "Local value names", &name, span, earlier) {
                         self.module.locals.insert(name, local);
@@ -109,19 +107,19 @@ impl Folder {
     fn provider(&mut self, reader: &mut Reader<'_>, block: &Block) {
         let Some(labels) = reader.labels(block, &["name"]) else { return };
         let [(name, _)] = labels.as_slice() else { return };
-        let span = reader.header(block);
+        let span = block.header();
         let alias: Option<Arc<str>> = reader.text(&block.body, "alias").map(Arc::from);
-        if let (Some(alias), Some(attribute)) = (&alias, block.body.get_attribute("alias"))
+        if let (Some(alias), Some(attribute)) = (&alias, block.body.attribute("alias"))
             && !read::is_identifier(alias)
         {
-            let place = reader.span(&attribute.value);
+            let place = attribute.value.span();
             reader.error(
                 Diagnostic::error("STK0109", "Invalid provider alias", "An alias must be a name: letters, digits, underscores and dashes.")
                     .at(place),
             );
         }
-        if let Some(attribute) = block.body.get_attribute("version") {
-            let place = reader.span(&attribute.key);
+        if let Some(attribute) = block.body.attribute("version") {
+            let place = attribute.key.span;
             reader.error(
                 read::unsupported_argument("version", place, &[], &[])
                     .hint("providers are part of stack; required_version in the stack block fixes their version too"),
@@ -142,7 +140,7 @@ impl Folder {
     fn output(&mut self, reader: &mut Reader<'_>, block: &Block) {
         let Some(labels) = reader.labels(block, &["name"]) else { return };
         let [(name, _)] = labels.as_slice() else { return };
-        let span = reader.header(block);
+        let span = block.header();
         let body = &block.body;
         reader.expect_only(
             body,
@@ -158,7 +156,7 @@ impl Folder {
         let earlier = self.module.outputs.get(name).map(|o| o.span);
         let free = unique(reader, "output definition", "Output names", name, span, earlier);
         if let (Some(value), true) = (value, free) {
-            let value = reader.expr(&value.value);
+            let value = value.value.clone();
             let output =
                 Output { name: name.clone(), span, value, description, sensitive, ephemeral, depends_on, preconditions };
             self.module.outputs.insert(name.clone(), output);
@@ -168,10 +166,10 @@ impl Folder {
     fn check(&mut self, reader: &mut Reader<'_>, block: &Block) {
         let Some(labels) = reader.labels(block, &["name"]) else { return };
         let [(name, _)] = labels.as_slice() else { return };
-        let span = reader.header(block);
+        let span = block.header();
         reader.expect_only(&block.body, &[], &["data", "assert"]);
         let assertions = reader.conditions(&block.body, "assert");
-        if assertions.is_empty() && !block.body.has_blocks("assert") {
+        if assertions.is_empty() && block.body.blocks("assert").next().is_none() {
             reader.error(
                 Diagnostic::error("STK0106", "Zero assert blocks", "Check blocks must have at least one assert block.")
                     .at(span),
@@ -182,7 +180,7 @@ impl Folder {
             return;
         }
         let mut data = Vec::new();
-        for inner in block.body.get_blocks("data") {
+        for inner in block.body.blocks("data") {
             let before = self.module.resources.len();
             self.resource(reader, inner, Some(name));
             if self.module.resources.len() > before
@@ -190,8 +188,8 @@ impl Folder {
             {
                 data.push(crate::configuration::ResourceKey {
                     mode: stack_core::Mode::Data,
-                    ty: Arc::from(ty.as_str()),
-                    name: Arc::from(label.as_str()),
+                    ty: ty.text.clone(),
+                    name: label.text.clone(),
                 });
             }
         }

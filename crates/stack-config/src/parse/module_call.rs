@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hcl_edit::expr::{Expression, ObjectKey};
-use hcl_edit::structure::{Block, Body as SyntaxBody, Structure};
 use stack_core::{Diagnostic, Span, Type};
 
 use super::read::{self, Part, Reader};
+use super::syntax::{Block, Item, Tree};
 use super::{Folder, unique};
 use crate::configuration::{Argument, ModuleCall, ProviderName, ProviderRef};
-use crate::expression::Expr;
+use crate::expression::{Expr, Kind};
 use crate::reference::Reference;
 
 const META_ARGUMENTS: &[&str] = &["count", "depends_on", "for_each", "providers", "source", "version"];
@@ -50,28 +49,26 @@ impl Folder {
     pub(super) fn call(&mut self, reader: &mut Reader<'_>, block: &Block) {
         let Some(labels) = reader.labels(block, &["name"]) else { return };
         let [(name, _)] = labels.as_slice() else { return };
-        let span = reader.header(block);
+        let span = block.header();
         let body = &block.body;
-        let count = body.get_attribute("count");
-        let for_each = body.get_attribute("for_each");
+        let count = body.attribute("count");
+        let for_each = body.attribute("for_each");
         reader.one_iteration(count, for_each);
         let mut arguments = BTreeMap::new();
-        for structure in body {
-            match structure {
-                Structure::Block(inner) => {
-                    let place = reader.span(&inner.ident);
-                    reader.error(read::unsupported_block(inner.ident.as_str(), place, &[], META_ARGUMENTS));
+        for item in &body.items {
+            match item {
+                Item::Block(inner) => {
+                    reader.error(read::unsupported_block(inner.name(), inner.kind.span, &[], META_ARGUMENTS));
                 }
-                Structure::Attribute(attribute) if META_ARGUMENTS.contains(&attribute.key.as_str()) => {}
-                Structure::Attribute(attribute) => {
-                    let argument =
-                        Argument { expr: reader.expr(&attribute.value), name_span: reader.span(&attribute.key) };
-                    arguments.insert(Arc::from(attribute.key.as_str()), argument);
+                Item::Attribute(attribute) if META_ARGUMENTS.contains(&attribute.name()) => {}
+                Item::Attribute(attribute) => {
+                    let argument = Argument { expr: attribute.value.clone(), name_span: attribute.key.span };
+                    arguments.insert(attribute.key.text.clone(), argument);
                 }
             }
         }
-        if let Some(attribute) = body.get_attribute("version") {
-            let place = reader.span(&attribute.key);
+        if let Some(attribute) = body.attribute("version") {
+            let place = attribute.key.span;
             reader.error(
                 read::unsupported_argument("version", place, &[], &[])
                     .hint("modules are local folders, which have no versions"),
@@ -90,8 +87,8 @@ impl Folder {
                 source,
                 source_span,
                 arguments,
-                count: count.map(|a| reader.expr(&a.value)),
-                for_each: for_each.map(|a| reader.expr(&a.value)),
+                count: count.map(|a| a.value.clone()),
+                for_each: for_each.map(|a| a.value.clone()),
                 providers,
                 depends_on,
             });
@@ -101,9 +98,9 @@ impl Folder {
 
 impl Reader<'_> {
     /// `source`: a constant path of a folder.
-    fn source(&mut self, body: &SyntaxBody, owner: Span) -> Option<(String, Span)> {
+    fn source(&mut self, body: &Tree, owner: Span) -> Option<(String, Span)> {
         let attribute = self.required(body, "source", owner)?;
-        let span = self.span(&attribute.value);
+        let span = attribute.value.span();
         let source = self.constant_of(attribute, &Type::String)?.as_str()?.to_owned();
         let local = source == "." || source == ".." || source.starts_with("./") || source.starts_with("../");
         if !local {
@@ -122,10 +119,10 @@ impl Reader<'_> {
     }
 
     /// `providers = { aws = aws.west }`
-    fn providers_argument(&mut self, body: &SyntaxBody) -> BTreeMap<ProviderName, ProviderRef> {
-        let Some(attribute) = body.get_attribute("providers") else { return BTreeMap::new() };
-        let Expression::Object(object) = &attribute.value else {
-            let span = self.span(&attribute.value);
+    fn providers_argument(&mut self, body: &Tree) -> BTreeMap<ProviderName, ProviderRef> {
+        let Some(attribute) = body.attribute("providers") else { return BTreeMap::new() };
+        let Kind::Object(object) = &attribute.value.node().kind else {
+            let span = attribute.value.span();
             self.error(
                 Diagnostic::error(
                     "STK0113",
@@ -138,8 +135,8 @@ impl Reader<'_> {
         };
         let mut out: BTreeMap<ProviderName, ProviderRef> = BTreeMap::new();
         for (key, value) in object {
-            let Some((name, span)) = self.provider_key(key) else { continue };
-            let Some(passed) = self.provider_reference(value.expr()) else { continue };
+            let Some((name, span)) = self.provider_key(&Expr::part(self.text, key)) else { continue };
+            let Some(passed) = self.provider_reference(&Expr::part(self.text, value)) else { continue };
             if let Some(earlier) = out.get(&name) {
                 let error = Diagnostic::error(
                     "STK0108",
@@ -164,12 +161,9 @@ impl Reader<'_> {
         out
     }
 
-    fn provider_key(&mut self, key: &ObjectKey) -> Option<(ProviderName, Span)> {
-        let span = self.span(key);
-        let parts = match key {
-            ObjectKey::Ident(name) => Some(vec![Part::Name(Arc::from(name.as_str()))]),
-            ObjectKey::Expression(expr) => self.traversal(expr),
-        };
+    fn provider_key(&mut self, key: &Expr) -> Option<(ProviderName, Span)> {
+        let span = key.span();
+        let parts = self.traversal(key);
         match parts.as_deref() {
             Some([Part::Name(name)]) => Some(((name.clone(), None), span)),
             Some([Part::Name(name), Part::Name(alias)]) => Some(((name.clone(), Some(alias.clone())), span)),

@@ -1,18 +1,16 @@
 //! Reading blocks: labels, known and required arguments, constants, static references.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use hcl_edit::expr::{Expression, TraversalOperator};
-use hcl_edit::structure::{Attribute, Block, Body, Structure};
-use stack_core::{Diagnostic, Diagnostics, FileId, Span, Type, Value};
+use stack_core::{Diagnostic, Diagnostics, Span, Type, Value};
 
-use crate::expression::Expr;
+use super::syntax::{Attribute, Block, Item, Tree};
+use crate::expression::{Expr, Kind, Node};
+use crate::reference::Access;
 use crate::suggest::did_you_mean;
 
 /// Reads the syntax tree of one file.
 pub(crate) struct Reader<'d> {
-    pub(crate) file: FileId,
     /// The whole text of the file.
     pub(crate) text: &'d str,
     pub(crate) diagnostics: &'d mut Diagnostics,
@@ -22,7 +20,7 @@ pub(crate) struct Reader<'d> {
 pub(crate) type Label = (Arc<str>, Span);
 
 /// One step of a static reference.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Part {
     /// A name: the root, or `.name`.
     Name(Arc<str>),
@@ -31,7 +29,7 @@ pub(crate) enum Part {
     /// `[0]`
     Index(u64),
     /// `[expression]`
-    Computed(Expression),
+    Computed(Expr),
 }
 
 impl Reader<'_> {
@@ -39,35 +37,10 @@ impl Reader<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    pub(crate) fn span(&self, item: &impl hcl_edit::Span) -> Span {
-        self.range(item.span().unwrap_or(0..0))
-    }
-
-    pub(crate) fn range(&self, range: Range<usize>) -> Span {
-        Span::new(self.file, range)
-    }
-
-    /// From the type of the block to its last label.
-    pub(crate) fn header(&self, block: &Block) -> Span {
-        let ident = hcl_edit::Span::span(&block.ident).unwrap_or(0..0);
-        let last = block.labels.last().and_then(hcl_edit::Span::span);
-        self.range(ident.start..last.map_or(ident.end, |l| l.end))
-    }
-
-    /// An expression to evaluate later; a mistake in its syntax is reported now.
-    pub(crate) fn expr(&mut self, expr: &Expression) -> Expr {
-        let expr = Expr::new(self.file, self.text, expr);
-        if let Some(mistake) = expr.syntax_error() {
-            self.diagnostics.push(mistake.clone());
-        }
-        expr
-    }
-
     /// The labels, if there are as many as `names`, and each is a name where `identifiers` asks for it.
     pub(crate) fn labels(&mut self, block: &Block, names: &[&str]) -> Option<Vec<Label>> {
-        let kind = block.ident.as_str();
-        let labels: Vec<Label> =
-            block.labels.iter().map(|l| (Arc::from(l.as_str()), self.span(l))).collect();
+        let kind = block.name();
+        let labels: Vec<Label> = block.labels.iter().map(|l| (l.text.clone(), l.span)).collect();
         if let Some((_, span)) = labels.get(names.len()) {
             let detail = if names.is_empty() {
                 format!("No labels are expected for {kind} blocks.")
@@ -82,7 +55,7 @@ impl Reader<'_> {
         if let Some(missing) = names.get(labels.len()) {
             let detail = format!("All {kind} blocks must have {} labels ({}).", names.len(), names.join(", "));
             self.error(
-                Diagnostic::error("STK0107", format!("Missing {missing} for {kind}"), detail).at(self.header(block)),
+                Diagnostic::error("STK0107", format!("Missing {missing} for {kind}"), detail).at(block.header()),
             );
             return None;
         }
@@ -104,25 +77,23 @@ impl Reader<'_> {
     }
 
     /// Reports every argument and block that is not among the expected ones.
-    pub(crate) fn expect_only(&mut self, body: &Body, attributes: &[&str], blocks: &[&str]) {
-        for structure in body {
-            match structure {
-                Structure::Attribute(a) if !attributes.contains(&a.key.as_str()) => {
-                    let span = self.span(&a.key);
-                    self.error(unsupported_argument(a.key.as_str(), span, attributes, blocks));
+    pub(crate) fn expect_only(&mut self, body: &Tree, attributes: &[&str], blocks: &[&str]) {
+        for item in &body.items {
+            match item {
+                Item::Attribute(a) if !attributes.contains(&a.name()) => {
+                    self.error(unsupported_argument(a.name(), a.key.span, attributes, blocks));
                 }
-                Structure::Block(b) if !blocks.contains(&b.ident.as_str()) => {
-                    let span = self.span(&b.ident);
-                    self.error(unsupported_block(b.ident.as_str(), span, blocks, attributes));
+                Item::Block(b) if !blocks.contains(&b.name()) => {
+                    self.error(unsupported_block(b.name(), b.kind.span, blocks, attributes));
                 }
-                Structure::Attribute(_) | Structure::Block(_) => {}
+                Item::Attribute(_) | Item::Block(_) => {}
             }
         }
     }
 
     /// An argument that must be there.
-    pub(crate) fn required<'b>(&mut self, body: &'b Body, name: &str, owner: Span) -> Option<&'b Attribute> {
-        let found = body.get_attribute(name);
+    pub(crate) fn required<'b>(&mut self, body: &'b Tree, name: &str, owner: Span) -> Option<&'b Attribute> {
+        let found = body.attribute(name);
         if found.is_none() {
             self.error(missing_argument(name, owner));
         }
@@ -130,11 +101,11 @@ impl Reader<'_> {
     }
 
     /// At most one block of this type; the second is an error.
-    pub(crate) fn single<'b>(&mut self, body: &'b Body, name: &'b str) -> Option<&'b Block> {
-        let mut blocks = body.get_blocks(name);
+    pub(crate) fn single<'b>(&mut self, body: &'b Tree, name: &'b str) -> Option<&'b Block> {
+        let mut blocks = body.blocks(name);
         let first = blocks.next()?;
         if let Some(second) = blocks.next() {
-            let (place, earlier) = (self.header(second), self.header(first));
+            let (place, earlier) = (second.header(), first.header());
             self.error(
                 Diagnostic::error(
                     "STK0108",
@@ -149,8 +120,8 @@ impl Reader<'_> {
     }
 
     /// The value of an expression that may refer to nothing.
-    pub(crate) fn constant(&mut self, expr: &Expression) -> Option<Value> {
-        self.diagnostics.absorb(crate::constant::constant(self.file, self.text, expr))
+    pub(crate) fn constant(&mut self, expr: &Expr) -> Option<Value> {
+        self.diagnostics.absorb(crate::constant::constant(expr))
     }
 
     /// [`Self::constant`], converted.
@@ -160,10 +131,10 @@ impl Reader<'_> {
             Ok(value) if !value.is_null() => Some(value),
             Ok(_) => None,
             Err(error) => {
-                let span = self.span(&attribute.value);
+                let span = attribute.value.span();
                 self.error(
                     Diagnostic::error(
-                        "STK0110",
+                        "STK0128",
                         "Unsuitable value type",
                         format!("Unsuitable value: {error}."),
                     )
@@ -175,48 +146,57 @@ impl Reader<'_> {
     }
 
     /// A constant bool argument; `None` where it is not set.
-    pub(crate) fn flag(&mut self, body: &Body, name: &str) -> Option<bool> {
-        let attribute = body.get_attribute(name)?;
+    pub(crate) fn flag(&mut self, body: &Tree, name: &str) -> Option<bool> {
+        let attribute = body.attribute(name)?;
         self.constant_of(attribute, &Type::Bool)?.as_bool()
     }
 
     /// A constant string argument; `None` where it is not set.
-    pub(crate) fn text(&mut self, body: &Body, name: &str) -> Option<String> {
-        let attribute = body.get_attribute(name)?;
+    pub(crate) fn text(&mut self, body: &Tree, name: &str) -> Option<String> {
+        let attribute = body.attribute(name)?;
         self.constant_of(attribute, &Type::String)?.as_str().map(str::to_owned)
     }
 
     /// The members of `[a, b]`; anything else is an error.
-    pub(crate) fn sequence<'b>(&mut self, attribute: &'b Attribute) -> Vec<&'b Expression> {
-        if let Expression::Array(array) = &attribute.value {
-            return array.iter().collect();
+    pub(crate) fn sequence(&mut self, attribute: &Attribute) -> Vec<Expr> {
+        if let Kind::Tuple(members) = &attribute.value.node().kind {
+            return members.iter().map(|member| Expr::part(self.text, member)).collect();
         }
-        let span = self.span(&attribute.value);
         self.error(
             Diagnostic::error(
                 "STK0110",
                 "Invalid expression",
-                format!("The argument \"{}\" takes a list written in brackets.", attribute.key.as_str()),
+                format!("The argument \"{}\" takes a list written in brackets.", attribute.name()),
             )
-            .at(span),
+            .at(attribute.value.span()),
         );
         Vec::new()
     }
 
     /// The parts of `a.b["c"][0]`; `None` for any other expression.
-    pub(crate) fn traversal(&self, expr: &Expression) -> Option<Vec<Part>> {
-        match expr {
-            Expression::Variable(name) => Some(vec![Part::Name(Arc::from(name.as_str()))]),
-            Expression::Traversal(traversal) => {
-                let mut parts = self.traversal(&traversal.expr)?;
-                for operator in &traversal.operators {
-                    parts.push(match operator.value() {
-                        TraversalOperator::GetAttr(name) => Part::Name(Arc::from(name.as_str())),
-                        TraversalOperator::LegacyIndex(index) => Part::Index(*index.value()),
-                        TraversalOperator::Index(index) => index_part(index),
-                        TraversalOperator::AttrSplat(_) | TraversalOperator::FullSplat(_) => return None,
-                    });
-                }
+    pub(crate) fn traversal(&self, expr: &Expr) -> Option<Vec<Part>> {
+        self.parts(expr, expr.node())
+    }
+
+    fn parts(&self, expr: &Expr, node: &Node) -> Option<Vec<Part>> {
+        match &node.kind {
+            Kind::Traversal { free, steps } => {
+                let root = expr.free().get(*free)?.root.clone();
+                let steps = steps.iter().map(|(step, _)| match step {
+                    Access::Attribute(name) => Part::Name(name.clone()),
+                    Access::Key(key) => Part::Key(key.clone()),
+                    Access::Index(index) => Part::Index(*index),
+                });
+                Some(std::iter::once(Part::Name(root)).chain(steps).collect())
+            }
+            Kind::Attribute(inner, name) => {
+                let mut parts = self.parts(expr, inner)?;
+                parts.push(Part::Name(name.clone()));
+                Some(parts)
+            }
+            Kind::Index(inner, index) => {
+                let mut parts = self.parts(expr, inner)?;
+                parts.push(Part::Computed(Expr::part(self.text, index)));
                 Some(parts)
             }
             _ => None,
@@ -224,20 +204,16 @@ impl Reader<'_> {
     }
 }
 
-fn index_part(index: &Expression) -> Part {
-    match index {
-        Expression::String(text) => Part::Key(Arc::from(text.as_str())),
-        Expression::Number(number) => match number.value().as_u64() {
-            Some(n) => Part::Index(n),
-            None => Part::Computed(index.clone()),
-        },
-        other => Part::Computed(other.clone()),
-    }
+/// Whether an expression is a quoted text.
+pub(crate) fn is_text(expr: &Expr) -> bool {
+    matches!(expr.as_literal(), Some(Value::String(_)))
 }
 
 /// Whether a text is a name of the language.
 pub(crate) fn is_identifier(text: &str) -> bool {
-    hcl_edit::Ident::try_new(text).is_ok()
+    let mut chars = text.chars();
+    let start = |c: char| unicode_ident::is_xid_start(c) || c == '_';
+    chars.next().is_some_and(start) && chars.all(|c| unicode_ident::is_xid_continue(c) || c == '-')
 }
 
 /// `Unsupported argument`, with the nearest known name.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Block, Body as SyntaxBody};
 use stack_core::{Diagnostic, Mode, Path, Span, Step};
 
-use super::read::{self, Label, Part, Reader};
+use super::read::{self, Label, Part, Reader, is_text};
+use super::syntax::{Attribute, Block, Tree};
 use super::{Folder, unique};
 use crate::body::Body;
 use crate::configuration::{IgnoreChanges, Lifecycle, ProviderRef, Resource, ResourceKey};
+use crate::expression::Expr;
 
 /// Arguments that every resource has.
 pub(crate) const META_ARGUMENTS: &[&str] = &["count", "depends_on", "for_each", "provider"];
@@ -24,21 +24,21 @@ impl Folder {
     pub(super) fn resource(&mut self, reader: &mut Reader<'_>, block: &Block, check: Option<&Arc<str>>) {
         let Some(labels) = reader.labels(block, &["type", "name"]) else { return };
         let [ty, name] = labels.as_slice() else { return };
-        let mode = if block.ident.as_str() == "data" { Mode::Data } else { Mode::Managed };
+        let mode = if block.name() == "data" { Mode::Data } else { Mode::Managed };
         let key = ResourceKey { mode, ty: ty.0.clone(), name: name.0.clone() };
-        let span = reader.header(block);
+        let span = block.header();
         let body = &block.body;
         for kind in ["provisioner", "connection"] {
-            for inner in body.get_blocks(kind) {
-                let place = reader.header(inner);
+            for inner in body.blocks(kind) {
+                let place = inner.header();
                 reader.error(
                     read::unsupported_block(kind, place, &[], &[])
                         .hint("files, packages, services and commands on a host are resources: host_file, host_package, host_service, host_command"),
                 );
             }
         }
-        let count = body.get_attribute("count");
-        let for_each = body.get_attribute("for_each");
+        let count = body.attribute("count");
+        let for_each = body.attribute("for_each");
         reader.one_iteration(count, for_each);
         if check.is_some() && (count.is_some() || for_each.is_some()) {
             reader.error(
@@ -52,8 +52,8 @@ impl Folder {
         }
         let resource = Resource {
             provider: reader.provider_argument(body).unwrap_or_else(|| default_provider(&ty.0, span)),
-            count: count.map(|a| reader.expr(&a.value)),
-            for_each: for_each.map(|a| reader.expr(&a.value)),
+            count: count.map(|a| a.value.clone()),
+            for_each: for_each.map(|a| a.value.clone()),
             depends_on: reader.depends_on(body),
             lifecycle: reader.lifecycle(body, mode),
             body: Body::read(reader, body, META_ARGUMENTS, &["connection", "lifecycle", "provisioner"]),
@@ -82,11 +82,11 @@ impl Reader<'_> {
     /// `count` and `for_each` exclude each other.
     pub(crate) fn one_iteration(
         &mut self,
-        count: Option<&hcl_edit::structure::Attribute>,
-        for_each: Option<&hcl_edit::structure::Attribute>,
+        count: Option<&Attribute>,
+        for_each: Option<&Attribute>,
     ) {
         if let (Some(count), Some(for_each)) = (count, for_each) {
-            let (count, for_each) = (self.span(&count.key), self.span(&for_each.key));
+            let (count, for_each) = (count.key.span, for_each.key.span);
             self.error(
                 Diagnostic::error(
                     "STK0112",
@@ -100,14 +100,14 @@ impl Reader<'_> {
     }
 
     /// The `provider` argument.
-    pub(crate) fn provider_argument(&mut self, body: &SyntaxBody) -> Option<ProviderRef> {
-        let attribute = body.get_attribute("provider")?;
+    pub(crate) fn provider_argument(&mut self, body: &Tree) -> Option<ProviderRef> {
+        let attribute = body.attribute("provider")?;
         self.provider_reference(&attribute.value)
     }
 
     /// `aws` or `aws.alias`
-    pub(crate) fn provider_reference(&mut self, expr: &Expression) -> Option<ProviderRef> {
-        let span = self.span(expr);
+    pub(crate) fn provider_reference(&mut self, expr: &Expr) -> Option<ProviderRef> {
+        let span = expr.span();
         let parts = self.traversal(expr).unwrap_or_default();
         let (name, alias) = match parts.as_slice() {
             [Part::Name(name)] => (name.clone(), None),
@@ -119,7 +119,7 @@ impl Reader<'_> {
                     "A provider configuration is named by its provider, or by provider and alias with a dot between them.",
                 )
                 .at(span);
-                if expr.is_str() {
+                if is_text(expr) {
                     error = error.hint("write the reference without quotes");
                 }
                 self.error(error);
@@ -129,15 +129,14 @@ impl Reader<'_> {
         Some(ProviderRef { name, alias, span })
     }
 
-    fn lifecycle(&mut self, body: &SyntaxBody, mode: Mode) -> Lifecycle {
+    fn lifecycle(&mut self, body: &Tree, mode: Mode) -> Lifecycle {
         let Some(block) = self.single(body, "lifecycle") else { return Lifecycle::default() };
         let _: Option<Vec<Label>> = self.labels(block, &[]);
         let inner = &block.body;
         let conditions = ["precondition", "postcondition"];
         if mode == Mode::Data {
             for attribute in inner.attributes() {
-                let name = attribute.key.as_str();
-                let span = self.span(&attribute.key);
+                let (name, span) = (attribute.name(), attribute.key.span);
                 let error = if LIFECYCLE_ARGUMENTS.contains(&name) {
                     Diagnostic::error(
                         "STK0105",
@@ -164,7 +163,7 @@ impl Reader<'_> {
         Lifecycle {
             create_before_destroy: self.flag(inner, "create_before_destroy"),
             prevent_destroy: self.flag(inner, "prevent_destroy").unwrap_or(false),
-            prevent_destroy_span: inner.get_attribute("prevent_destroy").map(|a| self.span(a)),
+            prevent_destroy_span: inner.attribute("prevent_destroy").map(|a| Span { end: a.value.span().end, ..a.key.span }),
             ignore_changes: self.ignore_changes(inner),
             replace_triggered_by: self.replace_triggered_by(inner),
             destroy: self.flag(inner, "destroy").unwrap_or(true),
@@ -173,17 +172,17 @@ impl Reader<'_> {
         }
     }
 
-    fn ignore_changes(&mut self, body: &SyntaxBody) -> IgnoreChanges {
-        let Some(attribute) = body.get_attribute("ignore_changes") else { return IgnoreChanges::default() };
-        if let Expression::Variable(word) = &attribute.value
-            && word.as_str() == "all"
+    fn ignore_changes(&mut self, body: &Tree) -> IgnoreChanges {
+        let Some(attribute) = body.attribute("ignore_changes") else { return IgnoreChanges::default() };
+        if let Some([Part::Name(word)]) = self.traversal(&attribute.value).as_deref()
+            && word.as_ref() == "all"
         {
             return IgnoreChanges::All;
         }
         let mut paths = Vec::new();
         for member in self.sequence(attribute) {
-            let span = self.span(member);
-            match self.traversal(member).and_then(|parts| path_of(&parts)) {
+            let span = member.span();
+            match self.traversal(&member).and_then(|parts| path_of(&parts)) {
                 Some(path) => paths.push((path, span)),
                 None => self.error(
                     Diagnostic::error(
@@ -198,12 +197,12 @@ impl Reader<'_> {
         IgnoreChanges::Paths(paths)
     }
 
-    fn replace_triggered_by(&mut self, body: &SyntaxBody) -> Vec<crate::expression::Expr> {
-        let Some(attribute) = body.get_attribute("replace_triggered_by") else { return Vec::new() };
+    fn replace_triggered_by(&mut self, body: &Tree) -> Vec<Expr> {
+        let Some(attribute) = body.attribute("replace_triggered_by") else { return Vec::new() };
         let mut out = Vec::new();
         for member in self.sequence(attribute) {
-            let span = self.span(member);
-            if self.traversal(member).is_none() {
+            let span = member.span();
+            if self.traversal(&member).is_none() {
                 self.error(
                     Diagnostic::error(
                         "STK0111",
@@ -214,7 +213,7 @@ impl Reader<'_> {
                 );
                 continue;
             }
-            out.push(self.expr(member));
+            out.push(member);
         }
         out
     }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use hcl_edit::structure::Block;
 use stack_core::Diagnostic;
 
 use super::Folder;
 use super::read::Reader;
+use super::syntax::Block;
 use crate::body::Body;
 use crate::configuration::{Backend, VersionConstraint};
 use crate::version;
@@ -16,7 +16,7 @@ impl Folder {
         if reader.labels(block, &[]).is_none() {
             return;
         }
-        let span = reader.header(block);
+        let span = block.header();
         if let Some(earlier) = self.settings_span.replace(span) {
             reader.error(
                 Diagnostic::error("STK0108", "Duplicate stack block", "A module has one stack block at most.")
@@ -37,8 +37,8 @@ impl Folder {
             return;
         }
         reader.expect_only(&block.body, &["required_version"], &["backend"]);
-        if let Some(attribute) = block.body.get_attribute("required_version") {
-            let place = reader.span(&attribute.value);
+        if let Some(attribute) = block.body.attribute("required_version") {
+            let place = attribute.value.span();
             if let Some(text) = reader.text(&block.body, "required_version") {
                 match version::parse_constraint(&text) {
                     Ok(_) => {
@@ -54,7 +54,7 @@ impl Folder {
         if let Some(backend) = reader.single(&block.body, "backend")
             && let Some([(ty, _)]) = reader.labels(backend, &["type"]).as_deref()
         {
-            let span = reader.header(backend);
+            let span = backend.header();
             let body = Body::read(reader, &backend.body, &[], &[]);
             for reference in body.references() {
                 reader.error(crate::constant::variables_not_allowed(reference.span));

@@ -1,12 +1,12 @@
 //! `variable` blocks.
 
-use hcl_edit::structure::Block;
 use stack_core::Diagnostic;
 
 use super::read::Reader;
+use super::syntax::Block;
 use super::{Folder, unique};
 use crate::configuration::Variable;
-use crate::type_expression::TypeConstraint;
+use crate::type_expression::{TypeConstraint, type_constraint};
 
 /// Names that mean something else in a `module` block.
 const RESERVED: &[&str] = &["count", "depends_on", "for_each", "lifecycle", "locals", "providers", "source", "version"];
@@ -15,7 +15,7 @@ impl Folder {
     pub(super) fn variable(&mut self, reader: &mut Reader<'_>, block: &Block) {
         let Some(labels) = reader.labels(block, &["name"]) else { return };
         let [(name, place)] = labels.as_slice() else { return };
-        let span = reader.header(block);
+        let span = block.header();
         let body = &block.body;
         reader.expect_only(
             body,
@@ -32,17 +32,17 @@ impl Folder {
                 .at(*place),
             );
         }
-        let constraint = match body.get_attribute("type") {
+        let constraint = match body.attribute("type") {
             None => TypeConstraint::any(),
             Some(attribute) => {
-                let parsed = TypeConstraint::parse(reader.file, reader.text, &attribute.value);
+                let parsed = type_constraint(&attribute.value);
                 reader.diagnostics.absorb(parsed).unwrap_or_else(TypeConstraint::any)
             }
         };
         let nullable = reader.flag(body, "nullable").unwrap_or(true);
-        let default = body.get_attribute("default").and_then(|attribute| {
+        let default = body.attribute("default").and_then(|attribute| {
             let value = reader.constant(&attribute.value)?;
-            let place = reader.span(&attribute.value);
+            let place = attribute.value.span();
             match constraint.convert(&value) {
                 Ok(value) if value.is_null() && !nullable => {
                     reader.error(
@@ -72,7 +72,7 @@ impl Folder {
         let variable = Variable {
             name: name.clone(),
             span,
-            takes_text: body.get_attribute("type").is_none() || constraint.ty.is_primitive(),
+            takes_text: body.attribute("type").is_none() || constraint.ty.is_primitive(),
             constraint,
             default,
             description: reader.text(body, "description"),

@@ -1,5 +1,5 @@
 //! Expressions from text. Own code, because the language is defined down to which literal of a template a trim marker
-//! reaches and which mistake gets which message; blocks and arguments around expressions are parsed by `hcl-edit`.
+//! reaches and which mistake gets which message.
 
 mod constructor;
 mod expression;
@@ -207,10 +207,10 @@ impl<'t> Parser<'t> {
         result
     }
 
-    /// The offset behind the expression that the text starts with.
-    pub(crate) fn leading_expression(&mut self) -> Parsed<usize> {
-        self.expression()?;
-        Ok(self.at)
+    /// The expression that the text starts with, and the offset behind it.
+    pub(crate) fn leading_expression(&mut self) -> Parsed<(Node, usize)> {
+        let node = self.expression()?;
+        Ok((node, self.at))
     }
 
     /// The whole text as one expression.

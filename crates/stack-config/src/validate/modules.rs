@@ -66,7 +66,7 @@ impl<'c> Validator<'c> {
         if !module.names.is_empty() {
             self.diagnostics.push(
                 Diagnostic::error(
-                    "STK0117",
+                    "STK0132",
                     "Invalid import configuration",
                     "An import block was detected in a called module. Import blocks are only allowed in the root module.",
                 )
@@ -78,7 +78,7 @@ impl<'c> Validator<'c> {
         if target.is_none_or(|m| !m.resources.contains_key(&ResourceKey::of(&import.to))) {
             self.diagnostics.push(
                 Diagnostic::error(
-                    "STK0117",
+                    "STK0132",
                     "Configuration for import target does not exist",
                     format!("The configuration for the given import target {} does not exist. All target instances must have an associated configuration to be imported.", import.to),
                 )

@@ -125,7 +125,7 @@ impl<'c> Validator<'c> {
             if !references.is_empty() && !references.iter().any(own) {
                 self.diagnostics.push(
                     Diagnostic::error(
-                        "STK0110",
+                        "STK0131",
                         "Invalid variable validation condition",
                         format!("The condition for variable \"{0}\" must refer to var.{0} in order to test incoming values.", variable.name),
                     )

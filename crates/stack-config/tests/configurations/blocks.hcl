@@ -58,7 +58,7 @@ provider "cloud" {
 variable "v" {
 # error: STK0105 3-8 Unsupported argument
   value     = 1
-# error: STK0110 15-22 Unsuitable value type
+# error: STK0128 15-22 Unsuitable value type
   sensitive = "maybe"
 # error: STK0105 3-13 Unsupported argument
 # hint: did you mean "description"?
@@ -112,7 +112,7 @@ variable "a" {
     error_message = "x"
   }
   validation {
-# error: STK0110 21-25 Invalid validation expression
+# error: STK0131 21-25 Invalid validation expression
     condition     = true
     error_message = "x"
   }
@@ -128,7 +128,7 @@ locals {
 variable "a" {
   default = 1
   validation {
-# error: STK0110 21-33 Invalid variable validation condition
+# error: STK0131 21-33 Invalid variable validation condition
     condition     = local.x == 1
     error_message = "x"
   }

@@ -145,7 +145,7 @@ module "m" {
   source = "./m"
 }
 # file: m/main.hcl
-# error: STK0117 1-7 Invalid import configuration
+# error: STK0132 1-7 Invalid import configuration
 import {
   to = stack_data.a
   id = "x"

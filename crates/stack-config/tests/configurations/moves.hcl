@@ -110,7 +110,7 @@ import {
   id = "x"
 }
 import {
-# error: STK0117 8-26 Invalid import address
+# error: STK0132 8-26 Invalid import address
   to = data.cloud_image.i
   id = "x"
 }
@@ -133,7 +133,7 @@ import {
   for_each = { x = "1" }
 }
 import {
-# error: STK0117 8-23 Configuration for import target does not exist
+# error: STK0132 8-23 Configuration for import target does not exist
   to = stack_data.nope
 # error: STK0118 8-16 Reference to "each" in context without for_each
   id = each.key

@@ -125,7 +125,7 @@ resource "stack_data" "a" {
   }
   dynamic "x" {
     for_each = []
-# error: STK0111 16-20 Invalid dynamic iterator name
+# error: STK0109 16-20 Invalid dynamic iterator name
     iterator = "it"
     content {
     }

@@ -16,8 +16,7 @@ locals {
   c = 'single'
 }
 # case: a block without end does not hide the others
-# error: STK0102 1-15 Unclosed configuration block
-# hint: the brace may also be missing in a block or an object inside this one
+# error: STK0102 1-13 Unclosed configuration block
 variable "a" {
   default = 1
 output "o" {
@@ -152,4 +151,31 @@ locals {
 locals {
 # error: STK0101 15-15 Missing false expression in conditional
   d = true ? 1
+}
+# case: one line holds one argument
+# error: STK0101 29-30 Invalid single-argument block definition
+variable "a" { type = string, default = "x" }
+# error: STK0101 39-40 Argument definition required
+resource "stack_data" "b" { lifecycle { prevent_destroy = true } }
+variable "c" { type = string }
+variable "d" {}
+variable "e" { # a comment
+  type = string
+}
+# case: an object may repeat a key, a block may not
+locals {
+  a = { b = 1, b = 2 }
+}
+variable "v" {
+# error: STK0220 31-32 Invalid type specification
+  type = object({ a = string, a = number })
+}
+# case: labels are plain texts
+# error: STK0101 8-9 Invalid string literal
+output "a${1}" {
+  value = 1
+}
+# error: STK0109 8-14 Invalid output name
+output "a\"b" {
+  value = 1
 }
