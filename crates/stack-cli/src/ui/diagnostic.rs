@@ -6,12 +6,43 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{
     Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
 };
-use stack_core::{Diagnostic, Severity, SourceMap, Span};
+use stack_core::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
 
 use super::Paint;
 
+/// Further places of one problem that are named.
+const MOST_PLACES: usize = 10;
+
+/// All diagnostics. One that says the same of several places stands once, with the other places below it.
+pub(crate) fn render_all(diagnostics: &Diagnostics, sources: &SourceMap, paint: Paint) -> String {
+    let mut groups: Vec<Vec<&Diagnostic>> = Vec::new();
+    let same = |a: &Diagnostic, b: &Diagnostic| {
+        (a.severity, a.code, &a.summary, &a.detail, &a.hints) == (b.severity, b.code, &b.summary, &b.detail, &b.hints)
+    };
+    for diagnostic in diagnostics.iter() {
+        match groups.iter_mut().find(|group| same(group[0], diagnostic)) {
+            Some(group) => group.push(diagnostic),
+            None => groups.push(vec![diagnostic]),
+        }
+    }
+    groups.iter().map(|group| render(group[0], &group[1..], sources, paint)).collect()
+}
+
+/// `module.a.aws_instance.b (main.hcl:12)`
+fn place(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
+    let position = diagnostic.labels.first().and_then(|(span, _)| {
+        let (line, _) = sources.line_column(*span)?;
+        Some(format!("{}:{line}", sources.get(span.file)?.name))
+    });
+    match (about(diagnostic), position) {
+        (Some(about), Some(position)) => format!("{about} ({position})"),
+        (Some(text), None) | (None, Some(text)) => text,
+        (None, None) => "once more".to_owned(),
+    }
+}
+
 /// A diagnostic with its place in the text, the cause and the ways out; ends with an empty line.
-pub(crate) fn render(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
+fn render(diagnostic: &Diagnostic, others: &[&Diagnostic], sources: &SourceMap, paint: Paint) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -28,6 +59,13 @@ pub(crate) fn render(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint)
     }
     if !diagnostic.detail.is_empty() {
         group = group.element(Level::NOTE.with_name(Some("cause")).message(normalize_untrusted_str(&diagnostic.detail)));
+    }
+    if !others.is_empty() {
+        let mut lines: Vec<String> = others.iter().take(MOST_PLACES).map(|d| place(d, sources)).collect();
+        if others.len() > MOST_PLACES {
+            lines.push(format!("and {} more", others.len() - MOST_PLACES));
+        }
+        group = group.element(Level::NOTE.with_name(Some("also")).message(lines.join("\n")));
     }
     for hint in &diagnostic.hints {
         group = group.element(Level::HELP.with_name(Some("hint")).message(normalize_untrusted_str(hint)));
@@ -122,7 +160,7 @@ mod tests {
         let diagnostic = Diagnostic::error("STK0001", "Invalid operand", "A number is needed.")
             .label(span(0, 10..14), "this is a string")
             .hint("use tonumber()");
-        let text = render(&diagnostic, &map(), Paint(false));
+        let text = render(&diagnostic, &[], &map(), Paint(false));
         assert!(text.contains("error[STK0001]: Invalid operand"), "{text}");
         assert!(text.contains("main.hcl:2:5"), "{text}");
         assert!(text.contains("^^^ this is a string"), "{text}");
@@ -131,9 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn the_same_problem_in_several_places_stands_once() {
+        let of = |range: Range<usize>| Diagnostic::error("STK0001", "Wrong", "The cause.").at(span(0, range));
+        let other = Diagnostic::error("STK0001", "Wrong", "Another cause.");
+        let all = Diagnostics(vec![of(0..1), other, of(6..7)]);
+        let text = render_all(&all, &map(), Paint(false));
+        assert_eq!(text.matches("error[STK0001]: Wrong").count(), 2, "{text}");
+        assert!(text.contains("also: main.hcl:2"), "{text}");
+    }
+
+    #[test]
     fn values_of_variables_are_not_shown() {
         let diagnostic = Diagnostic::error("STK0001", "Syntax", "Wrong.").at(span(1, 11..19));
-        let text = render(&diagnostic, &map(), Paint(false));
+        let text = render(&diagnostic, &[], &map(), Paint(false));
         assert!(text.contains("secret.vars.hcl:1:12") && !text.contains("canary"), "{text}");
     }
 
@@ -141,7 +189,7 @@ mod tests {
     fn a_span_outside_the_text_does_not_end_the_program() {
         for range in [0..0, 5..400, 400..500, 12..13] {
             let diagnostic = Diagnostic::warning("STK0001", "Odd", "Odd.").at(span(0, range));
-            assert!(render(&diagnostic, &map(), Paint(false)).contains("warning[STK0001]: Odd"));
+            assert!(render(&diagnostic, &[], &map(), Paint(false)).contains("warning[STK0001]: Odd"));
         }
     }
 }

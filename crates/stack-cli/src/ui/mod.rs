@@ -69,12 +69,10 @@ impl Ui {
 
     /// Shows diagnostics, all in one list.
     pub(crate) fn diagnostics(&self, diagnostics: &Diagnostics, sources: &SourceMap) {
-        for diagnostic in diagnostics.iter() {
-            if self.json {
-                self.data(&json::diagnostic_line(diagnostic, sources));
-            } else {
-                self.error_stream(&diagnostic::render(diagnostic, sources, self.err));
-            }
+        if self.json {
+            diagnostics.iter().for_each(|d| self.data(&json::diagnostic_line(d, sources)));
+        } else {
+            self.error_stream(&diagnostic::render_all(diagnostics, sources, self.err));
         }
     }
 
