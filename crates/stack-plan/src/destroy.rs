@@ -22,7 +22,12 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
     let mut endings = Vec::new();
     let mut refusals = Vec::new();
     for (address, instance) in &moves.instances {
-        let excluded = walk.input.options.excludes.iter().any(|target| target.covers(address))
+        let excluded = walk
+            .input
+            .options
+            .excludes
+            .iter()
+            .any(|target| target.covers(address))
             || kept.contains(&without_keys(address));
         let targets = &walk.input.options.targets;
         let targeted = targets.is_empty()
@@ -80,7 +85,12 @@ fn taken_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
         if options.targets.iter().any(|target| target.covers(address)) {
             todo.push(without_keys(address));
         }
-        for on in instance.current.iter().chain(instance.deposed.values()).flat_map(|o| &o.dependencies) {
+        for on in instance
+            .current
+            .iter()
+            .chain(instance.deposed.values())
+            .flat_map(|o| &o.dependencies)
+        {
             dependents.entry(on).or_default().insert(without_keys(address));
         }
     }

@@ -213,13 +213,15 @@ impl<'a> Evaluator<'a> {
             .clone()
     }
 
-    /// The instances of every resource that are known.
+    /// The instances of every resource that are known, by module and name.
     pub fn expansions(&self) -> Vec<(ModulePath, ResourceKey, Expansion)> {
         let objects = self.objects.borrow();
         let known = |((module, key), objects): (&(ModulePath, ResourceKey), &Objects)| {
             Some((module.clone(), key.clone(), objects.expansion.clone()?))
         };
-        objects.iter().filter_map(known).collect()
+        let mut all: Vec<_> = objects.iter().filter_map(known).collect();
+        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        all
     }
 
     /// The module of an instance path.
@@ -623,7 +625,12 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The outputs of a module call; only the one the reference names, where it names one.
-    pub(crate) fn call(&self, module: &ModulePath, name: &Arc<str>, rest: &[Access]) -> Result<Value, Diagnostics> {
+    pub(crate) fn call(
+        &self,
+        module: &ModulePath,
+        name: &Arc<str>,
+        rest: &[Access],
+    ) -> Result<Value, Diagnostics> {
         let expansion = self.call_expansion(module, name)?;
         let Some(call) = self.module(module).and_then(|m| m.calls.get(name)) else {
             return Err(reported());
@@ -654,4 +661,3 @@ impl<'a> Evaluator<'a> {
         failed.map_or(Ok(value), Err)
     }
 }
-

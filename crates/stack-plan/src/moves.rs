@@ -54,7 +54,8 @@ fn in_order(configuration: &Configuration) -> Vec<(&Module, &Moved)> {
 /// The steps of a target from the root, without instance keys.
 fn names(module: &Module, target: &Target) -> Vec<String> {
     let around = module.names.iter().map(|name| format!("module.{name}"));
-    let within = |path: &ModulePath| -> Vec<String> { path.names().map(|name| format!("module.{name}")).collect() };
+    let within =
+        |path: &ModulePath| -> Vec<String> { path.names().map(|name| format!("module.{name}")).collect() };
     match target {
         Target::Module(path) => around.chain(within(path)).collect(),
         Target::Resource(resource) => {

@@ -6,7 +6,7 @@ use stack_core::{Diagnostics, ResourceAddress};
 use stack_state::{DeleteSettings, DeposedKey};
 
 use crate::Mode;
-use crate::change::{Action, Change};
+use crate::change::{Action, Change, Reason};
 use crate::container::Place;
 use crate::dependencies::without_keys;
 use crate::order;
@@ -128,26 +128,29 @@ pub(crate) fn unfold(walk: &Walk<'_, '_>) -> Result<Vec<Operation>, Diagnostics>
         .enumerate()
         .map(|(number, change)| ((&change.address, change.deposed.as_ref()), number))
         .collect();
-    let mut operations = Vec::new();
-    for (number, change) in walk.changes.iter().enumerate() {
-        let works = works(walk, &places, change);
-        if works.is_empty() {
-            continue;
+    let attempt = |early: bool| {
+        let mut operations = Vec::new();
+        for (number, change) in walk.changes.iter().enumerate() {
+            let works = works(walk, &places, change, early);
+            if works.is_empty() {
+                continue;
+            }
+            let settings = settings_of(walk, &change.address);
+            operations.extend(works.into_iter().map(|work| Operation {
+                work,
+                change: Some(number),
+                after: Vec::new(),
+                dependencies: settings.dependencies.clone(),
+                create_before_destroy: settings.create_before_destroy,
+                delete: settings.delete,
+            }));
         }
-        let settings = settings_of(walk, &change.address);
-        operations.extend(works.into_iter().map(|work| Operation {
-            work,
-            change: Some(number),
-            after: Vec::new(),
-            dependencies: settings.dependencies.clone(),
-            create_before_destroy: settings.create_before_destroy,
-            delete: settings.delete,
-        }));
-    }
-    order::arrange(walk, &places, &operations)
+        order::arrange(walk, &places, &operations)
+    };
+    attempt(true).or_else(|_| attempt(false))
 }
 
-fn works(walk: &Walk<'_, '_>, places: &Places<'_>, change: &Change) -> Vec<Work> {
+fn works(walk: &Walk<'_, '_>, places: &Places<'_>, change: &Change, early: bool) -> Vec<Work> {
     let deposed = change.deposed.clone();
     let room = || {
         let key = deposed_key(walk, &change.address);
@@ -169,7 +172,7 @@ fn works(walk: &Walk<'_, '_>, places: &Places<'_>, change: &Change) -> Vec<Work>
             let (create, deposed) = room();
             vec![create, Work::Delete { deposed }]
         }
-        Action::ForgetThenCreate if outlives(walk, places, change) => {
+        Action::ForgetThenCreate if makes_room(walk, places, change, early) => {
             let (create, deposed) = room();
             vec![create, Work::Forget { deposed }]
         }
@@ -181,19 +184,26 @@ fn works(walk: &Walk<'_, '_>, places: &Places<'_>, change: &Change) -> Vec<Work>
     works
 }
 
-/// Whether something around a changed object, at any depth, is deleted only after its replacement is complete; the old
-/// object is then kept as deposed until that delete has ended.
-fn outlives(walk: &Walk<'_, '_>, places: &Places<'_>, change: &Change) -> bool {
+/// Whether the new object of a change is made while the old one is still recorded, as deposed: what is around the old one
+/// is deleted only after its replacement is complete, or, where that makes no cycle (`early`), is not replaced at all.
+fn makes_room(walk: &Walk<'_, '_>, places: &Places<'_>, change: &Change, early: bool) -> bool {
+    if change.reason != Some(Reason::ContainerEnds) {
+        return false;
+    }
     let mut at = container_of(walk, &change.address, change.deposed.as_ref());
     // Bounded, should recorded identities ever form a ring.
     for _ in 0..16 {
         let Some((address, deposed)) = at else {
-            return false;
+            return early;
         };
-        if let Some(number) = places.get(&(&address, deposed.as_ref()))
-            && walk.changes[*number].action == Action::CreateThenDelete
-        {
-            return true;
+        let around = places.get(&(&address, deposed.as_ref()));
+        match around.map(|number| walk.changes[*number].action) {
+            Some(Action::CreateThenDelete) => return true,
+            // Its content is dropped from the state with it, before anything is made.
+            Some(Action::DeleteThenCreate | Action::Create) => return false,
+            None if walk.is_gone(&address, deposed.as_ref()) => return false,
+            None | Some(Action::NoOp | Action::Update | Action::Read | Action::Delete) => return early,
+            Some(Action::Forget | Action::ForgetThenCreate) => {}
         }
         at = container_of(walk, &address, deposed.as_ref());
     }
@@ -216,9 +226,7 @@ fn settings_of(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Settings {
     let lifecycle = walk.input.configuration.resource(address).map(|r| &r.lifecycle);
     Settings {
         address: address.clone(),
-        dependencies: node
-            .map(|n| walk.dependencies.managed(n))
-            .unwrap_or_default(),
+        dependencies: node.map(|n| walk.dependencies.managed(n)).unwrap_or_default(),
         create_before_destroy: node.is_some_and(|n| walk.create_first.contains(&n)),
         delete: DeleteSettings {
             prevent_destroy: lifecycle.is_some_and(|l| l.prevent_destroy),

@@ -131,7 +131,11 @@ impl Order<'_, '_, '_> {
                 .filter(|n| self.operations[*n].is_forward())
                 .collect();
             self.depend(&own, &on);
-            let result = if own.is_empty() { on.into_iter().collect() } else { own };
+            let result = if own.is_empty() {
+                on.into_iter().collect()
+            } else {
+                own
+            };
             let result = self.few(result);
             waits.insert(node, result);
         }
@@ -173,7 +177,11 @@ impl Order<'_, '_, '_> {
             self.depend(&ending, &ends);
             let with_action = |order: &Self, wanted: fn(Action) -> bool| -> Vec<usize> {
                 let action = |n: &usize| order.operations[*n].change.map(|c| order.walk.changes[c].action);
-                ending.iter().copied().filter(|n| action(n).is_some_and(wanted)).collect()
+                ending
+                    .iter()
+                    .copied()
+                    .filter(|n| action(n).is_some_and(wanted))
+                    .collect()
             };
             if updates {
                 // A replacement that deletes first comes before the updates that follow it.
@@ -227,19 +235,31 @@ impl Order<'_, '_, '_> {
             }
         }
         for (number, operation) in self.operations.iter().enumerate() {
-            let (Work::Forget { .. }, Some(change)) = (&operation.work, operation.change) else {
+            let (Work::Forget { .. }, Some(index)) = (&operation.work, operation.change) else {
                 continue;
             };
-            let change = &self.walk.changes[change];
-            let Some((address, deposed)) = container_of(self.walk, &change.address, change.deposed.as_ref())
-            else {
-                continue;
-            };
-            let around = self.places.get(&(&address, deposed.as_ref()));
-            for &other in around.and_then(|c| by_change.get(c)).into_iter().flatten() {
-                if self.operations[other].is_backward() {
-                    self.graph.depend(number, other);
+            let change = &self.walk.changes[index];
+            let making = by_change.get(&index).into_iter().flatten();
+            let making = making.filter(|n| self.operations[**n].is_forward() && **n < number);
+            let making: Vec<usize> = making.copied().collect();
+            let mut at = container_of(self.walk, &change.address, change.deposed.as_ref());
+            // Bounded, should recorded identities ever form a ring.
+            for depth in 0..16 {
+                let Some((address, deposed)) = at else { break };
+                let around = self.places.get(&(&address, deposed.as_ref()));
+                for &other in around.and_then(|c| by_change.get(c)).into_iter().flatten() {
+                    if !self.operations[other].is_backward() {
+                        continue;
+                    }
+                    if depth == 0 {
+                        self.graph.depend(number, other);
+                    }
+                    // The state drops the old object with what is around it, so it must have made room by then.
+                    for making in &making {
+                        self.graph.depend(other, *making);
+                    }
                 }
+                at = container_of(self.walk, &address, deposed.as_ref());
             }
         }
     }
@@ -253,7 +273,12 @@ impl Order<'_, '_, '_> {
         }
         let mut sorted: Vec<(usize, Operation)> = self.operations.into_iter().enumerate().collect();
         for (old, operation) in &mut sorted {
-            operation.after = self.graph.dependencies(*old).iter().map(|on| position[*on]).collect();
+            operation.after = self
+                .graph
+                .dependencies(*old)
+                .iter()
+                .map(|on| position[*on])
+                .collect();
             operation.after.sort_unstable();
         }
         sorted.sort_by_key(|(old, _)| position[*old]);

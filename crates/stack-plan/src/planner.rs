@@ -16,8 +16,8 @@ use crate::plan::{Basis, Mode, Plan, PlanInput};
 use crate::request::{Answer, Answers, Request};
 use crate::targets::Included;
 use crate::{
-    Change, Drift, Evaluator, checks, container, destroy, instance, moves, operations, orphans, outputs,
-    unexpanded,
+    Action, Change, Drift, Evaluator, Reason, checks, container, destroy, instance, moves, operations,
+    orphans, outputs, unexpanded,
 };
 
 /// What a step of planning came to.
@@ -350,8 +350,9 @@ impl<'w, 'a> Walk<'w, 'a> {
         let provider = &object.provider;
         let schema = self.input.catalog.provider(&provider.name);
         let leads_there = |arguments: &Value| {
-            schema
-                .is_none_or(|schema| container::same_system(&container::identity(schema, arguments), &object.identity))
+            schema.is_none_or(|schema| {
+                container::same_system(&container::identity(schema, arguments), &object.identity)
+            })
         };
         let mut elsewhere = false;
         let configured = self.input.configuration.module_at(&provider.module).is_some();
@@ -429,7 +430,9 @@ impl<'w, 'a> Walk<'w, 'a> {
                     Some((container, key)) => {
                         (self.complete || self.wanted.contains(address))
                             && !self.containers.ends(object)
-                            && (self.read(container, key.as_ref()).is_some() || !self.is_read(container))
+                            && (self.read(container, key.as_ref()).is_some()
+                                || !self.is_read(container)
+                                || !self.is_included(container))
                             && !self.is_blocked(container)
                     }
                 };
@@ -462,8 +465,18 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.containers.container(object).is_some_and(|(address, _)| {
             self.node_of(address).is_none()
                 && self.is_included(address)
-                && self.current(address).is_some_and(|o| !orphans::keeps(self, address, o))
+                && self
+                    .current(address)
+                    .is_some_and(|o| !orphans::keeps(self, address, o))
         })
+    }
+
+    /// Whether a read has found that an object is gone.
+    pub(crate) fn is_gone(&self, address: &ResourceAddress, deposed: Option<&DeposedKey>) -> bool {
+        let same = |(a, d, value): &(ResourceAddress, Option<DeposedKey>, Option<Value>)| {
+            a == address && d.as_ref() == deposed && value.is_none()
+        };
+        self.refreshed.iter().any(same)
     }
 
     pub(crate) fn node_of(&self, address: &ResourceAddress) -> Option<usize> {
@@ -506,6 +519,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             return Step::Failed(self.stuck());
         }
         self.unknown_replacements();
+        self.left_behind();
         let outputs = outputs::plan(&self.evaluator);
         let failed = std::mem::take(&mut self.failed_data);
         let checks = match self.input.options.mode {
@@ -558,11 +572,33 @@ impl<'w, 'a> Walk<'w, 'a> {
         }))
     }
 
+    /// Warns of objects whose configuration has moved to another system while the one they are in stays.
+    fn left_behind(&mut self) {
+        for change in &self.changes {
+            let object = match (change.action, &change.reason) {
+                (Action::ForgetThenCreate, Some(Reason::ContainerEnds)) => self.current(&change.address),
+                _ => None,
+            };
+            if let Some(object) = object
+                && !self.containers.ends(object)
+                && !self.container_is_unconfigured(object)
+            {
+                let detail = format!(
+                    "{} leads to another system now. The object in the old one is forgotten and goes on to exist there, unless that system is gone.",
+                    change.provider
+                );
+                let warning = Diagnostic::warning("STK0330", "Object left behind", detail);
+                self.warnings.push(warning.address(change.address.clone()));
+            }
+        }
+    }
+
     /// Warns of `--replace` for what there is not.
     fn unknown_replacements(&mut self) {
         for address in &self.input.options.replace {
             if !self.wanted.contains(address) {
-                let detail = format!("There is no resource instance {address}, so nothing is replaced for it.");
+                let detail =
+                    format!("There is no resource instance {address}, so nothing is replaced for it.");
                 let warning = Diagnostic::warning("STK0328", "Nothing to replace", detail);
                 self.warnings.push(warning.address(address.clone()));
             }

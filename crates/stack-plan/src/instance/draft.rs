@@ -8,7 +8,6 @@ use super::trigger::triggered;
 use super::{failed, invalid_argument, postconditions, scope};
 use crate::ResourceType;
 use crate::change::{Action, Change, Reason};
-use crate::container;
 use crate::expansion::Repetition;
 use crate::planner::{Outcome, Walk};
 use crate::propose::{differences, ignore, propose, recompute, replacing, with_marks};
@@ -34,17 +33,11 @@ pub(super) struct Draft<'d> {
     pub(super) config: Value,
     pub(super) provider: ProviderAddress,
     pub(super) arguments: Value,
-    pub(super) identity: Value,
 }
 
 impl<'d> Draft<'d> {
     fn schema(&self) -> &'d Schema {
         self.ty.schema()
-    }
-
-    /// Whether the configuration now leads to another system than the object is in.
-    pub(super) fn is_elsewhere(&self, object: &Object) -> bool {
-        !container::same_system(&self.identity, &object.identity)
     }
 
     /// Plans an instance whose object exists.
@@ -197,7 +190,8 @@ impl<'d> Draft<'d> {
                 if let Some(value) = planned {
                     change.after = Some(with_marks(self.schema(), value, Some(&self.config)));
                 }
-                if let (Action::Update, Some(before), Some(after)) = (change.action, &change.before, &change.after)
+                if let (Action::Update, Some(before), Some(after)) =
+                    (change.action, &change.before, &change.after)
                     && differences(self.ty, before, after).is_empty()
                 {
                     change.action = Action::NoOp;

@@ -30,7 +30,13 @@ fn blocks<'a>(walk: &Walk<'_, 'a>, address: &ResourceAddress) -> Vec<(ModulePath
             block.to.module.0[..] == *inner
                 && (block.to.mode, &block.to.ty, &block.to.name) == (address.mode, &address.ty, &address.name)
         };
-        out.extend(module.imports.iter().filter(meant).map(|block| (base.clone(), block)));
+        out.extend(
+            module
+                .imports
+                .iter()
+                .filter(meant)
+                .map(|block| (base.clone(), block)),
+        );
     }
     out
 }

@@ -21,8 +21,8 @@ use crate::request::Answer;
 use crate::{Drift, InstanceScope, ResourceType};
 
 pub(crate) use data::data;
-use draft::{Draft, Prior};
 pub(crate) use draft::refused;
+use draft::{Draft, Prior};
 use import::Imported;
 
 /// What became of the recorded object.
@@ -33,7 +33,7 @@ enum Existing<'w> {
     Here(Prior<'w>),
     /// Somebody else removed it.
     Gone(&'w Object),
-    /// It ends with its container.
+    /// It ends with its container, or is in a system that the configuration has left.
     Ending(&'w Object),
     /// Not read yet.
     Waiting,
@@ -59,11 +59,13 @@ fn existing<'w>(
     walk: &mut Walk<'w, '_>,
     address: &ResourceAddress,
     ty: &dyn ResourceType,
+    identity: &Value,
 ) -> Result<Existing<'w>, Diagnostics> {
     let Some(object) = walk.current(address) else {
         return Ok(Existing::None);
     };
-    if walk.containers.ends(object) || walk.container_is_unconfigured(object) {
+    let elsewhere = !container::same_system(identity, &object.identity);
+    if elsewhere || walk.containers.ends(object) || walk.container_is_unconfigured(object) {
         return Ok(Existing::Ending(object));
     }
     let recorded = upgraded(object, ty.schema());
@@ -175,7 +177,9 @@ pub(crate) fn managed(
     let Some(arguments) = walk.provider_arguments(&provider) else {
         return Ok(Outcome::Planned);
     };
-    let found = existing(walk, address, ty)?;
+    let schema = catalog.provider(&provider.name);
+    let identity = schema.map_or(Value::NULL, |schema| container::identity(schema, &arguments));
+    let found = existing(walk, address, ty, &identity)?;
     if matches!(found, Existing::Waiting) {
         return Ok(Outcome::Blocked);
     }
@@ -199,8 +203,6 @@ pub(crate) fn managed(
     if !wrong.is_empty() {
         return Err(wrong.into());
     }
-    let schema = catalog.provider(&provider.name);
-    let identity = schema.map_or(Value::NULL, |schema| container::identity(schema, &arguments));
     let draft = Draft {
         ty,
         resource,
@@ -210,7 +212,6 @@ pub(crate) fn managed(
         config,
         provider,
         arguments,
-        identity,
     };
     match found {
         Existing::None => match import::import(walk, &draft)? {
@@ -228,19 +229,12 @@ pub(crate) fn managed(
                 )
             }
         },
-        Existing::Here(prior) => match prior.object {
-            Some(object) if draft.is_elsewhere(object) => {
-                draft.end_with_container(walk, object, prior.value)
-            }
-            _ => draft.existing(walk, prior),
-        },
+        Existing::Here(prior) => draft.existing(walk, prior),
         Existing::Gone(object) => {
             walk.containers.end(object);
             draft.create(walk, None, Action::Create, Some(Reason::Gone))
         }
-        Existing::Ending(object) => {
-            draft.end_with_container(walk, object, upgraded(object, ty.schema()))
-        }
+        Existing::Ending(object) => draft.end_with_container(walk, object, upgraded(object, ty.schema())),
         Existing::Waiting => Ok(Outcome::Blocked),
     }
 }

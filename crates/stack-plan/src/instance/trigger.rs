@@ -1,11 +1,11 @@
 //! `replace_triggered_by`
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use stack_config::configuration::{Resource, ResourceKey};
 use stack_config::reference::{Access, Reference, Subject};
 use stack_config::{Expr, Scope, Sources, evaluate};
-use stack_core::{Diagnostics, InstanceKey, Path, ResourceAddress, Value};
+use stack_core::{Diagnostics, InstanceKey, Path, ResourceAddress, Type, Value};
 
 use super::scope;
 use crate::InstanceScope;
@@ -26,7 +26,9 @@ pub(super) fn triggered(
         if references.iter().any(computed) {
             return computed_index(walk, expr, address, repetition);
         }
-        references.iter().any(|reference| literal(walk, reference, address))
+        references
+            .iter()
+            .any(|reference| literal(walk, reference, address))
     })
 }
 
@@ -75,12 +77,10 @@ fn triggers(change: &Change, path: &[&str]) -> bool {
     }
 }
 
-/// The scope of an instance in which resources are as they were before this plan.
+/// The scope of an instance in which resources are as they were before this plan; what was not there is unknown.
 struct Before<'b, 'w, 'a> {
     walk: &'b Walk<'w, 'a>,
     inside: InstanceScope<'b, 'a>,
-    /// Something was not there before.
-    lacks: RefCell<bool>,
 }
 
 impl Scope for Before<'_, '_, '_> {
@@ -89,15 +89,16 @@ impl Scope for Before<'_, '_, '_> {
             return self.inside.value(reference);
         };
         let module = &self.inside.module;
+        let absent = || Value::unknown(Type::Dynamic);
         let Some(expansion) = self.walk.evaluator.expansion(module, &resource) else {
-            *self.lacks.borrow_mut() = true;
-            return Ok(Value::NULL);
+            return Ok(absent());
         };
-        let changes: Vec<&Change> = self.walk.changes_of(module, &resource).collect();
-        Ok(expansion.combine(|key| {
-            let change = changes.iter().find(|change| change.address.key == *key);
-            change.and_then(|change| change.before.clone()).unwrap_or(Value::NULL)
-        }))
+        let before: BTreeMap<&InstanceKey, &Value> = self
+            .walk
+            .changes_of(module, &resource)
+            .filter_map(|change| Some((&change.address.key, change.before.as_ref()?)))
+            .collect();
+        Ok(expansion.combine(|key| before.get(key).map_or_else(absent, |value| (*value).clone())))
     }
 
     fn sources(&self) -> &dyn Sources {
@@ -119,10 +120,9 @@ fn computed_index(
     let before = Before {
         walk,
         inside: scope(walk, address, repetition, None),
-        lacks: RefCell::new(false),
     };
     let (Ok(then), Ok(now)) = (evaluate(expr, &before), evaluate(expr, &before.inside)) else {
         return false;
     };
-    !*before.lacks.borrow() && !then.is_null() && then.unmark_deep() != now.unmark_deep()
+    then.is_wholly_known() && then.unmark_deep() != now.unmark_deep()
 }

@@ -1,0 +1,8 @@
+//! The planner against a cloud in memory: scenarios as text, and what holds for every plan.
+
+mod cloud;
+mod kinds;
+mod properties;
+mod render;
+mod scenario;
+mod session;
