@@ -286,10 +286,11 @@ pub(crate) fn releases(job: &mut Job) -> Result<()> {
     Ok(())
 }
 
-/// The first bytes of AMQP 0-9-1 from the application's probe pod to the broker, and whether it answers.
+/// The first bytes of AMQP 0-9-1 from the application's probe pod to the broker, and whether it greets. (A connection
+/// alone says nothing: the sidecar accepts all.)
 fn plain_from_pod(job: &Job, host: &str) -> Result<bool> {
     let script = format!(
-        "exec 3<>/dev/tcp/{host}/5672; printf 'AMQP\\0\\0\\11\\1' >&3; timeout 5 head -c 7 <&3 | od -An -tx1"
+        "exec 3<>/dev/tcp/{host}/5672 && printf 'AMQP\\0\\0\\11\\1' >&3 && timeout 4 head -c 400 <&3 | grep -aq AMQPLAIN && echo greeted || echo silent"
     );
     let said = in_pod(
         job.sandbox,
@@ -298,8 +299,11 @@ fn plain_from_pod(job: &Job, host: &str) -> Result<bool> {
         "probe",
         &["timeout", "8", "bash", "-c", &script],
     )?;
-    // A frame of type method on channel 0.
-    Ok(said.out.trim().starts_with("01 00 00"))
+    match said.out.trim() {
+        "greeted" => Ok(true),
+        "silent" => Ok(false),
+        _ => bail!("the pod cannot try: {said:?}"),
+    }
 }
 
 /// A verified TLS handshake from the application's probe pod to the broker.
