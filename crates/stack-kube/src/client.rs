@@ -383,3 +383,6 @@ impl Kube {
         Ok(now != uid)
     }
 }
+
+#[cfg(test)]
+mod tests;

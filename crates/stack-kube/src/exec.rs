@@ -196,7 +196,23 @@ impl Kube {
             ..AttachParams::default()
         };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        Ok(pods.exec(pod, command.iter().copied(), &params).await?)
+        let started = pods.exec(pod, command.iter().copied(), &params).await;
+        started.map_err(|error| {
+            let mut error = KubeError::from(error);
+            // The answer to a request for a stream has a status code and no text.
+            match error.code {
+                404 => error.message = format!("there is no pod {pod} in namespace {namespace}"),
+                400 | 500 => {
+                    let container = container.map(|c| format!("container {c} of ")).unwrap_or_default();
+                    error.message = format!(
+                        "no command can be run in {container}pod {pod} in namespace {namespace}; check that it runs \
+                         and has that container"
+                    );
+                }
+                _ => {}
+            }
+            error
+        })
     }
 
     /// The log of a container, all of it or what came in the last `since` seconds.
