@@ -1,9 +1,11 @@
 //! Expressions that may refer to nothing.
 
+use std::sync::Arc;
+
 use stack_core::{Diagnostic, Diagnostics, Span, Value};
 
 use crate::evaluate::{NoScope, evaluate};
-use crate::expression::{Expr, Kind, Node};
+use crate::expression::{Call, Expr, Kind, Node};
 
 /// `Variables not allowed`
 pub(crate) fn variables_not_allowed(span: Span) -> Diagnostic {
@@ -13,11 +15,9 @@ pub(crate) fn variables_not_allowed(span: Span) -> Diagnostic {
 /// The value of an expression that may neither refer to anything nor call functions.
 pub(crate) fn constant(expr: &Expr) -> Result<Value, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
-    let mut calls = Vec::new();
-    find_calls(expr.node(), &mut calls);
-    for span in calls {
+    for call in expr.calls() {
         diagnostics.push(
-            Diagnostic::error("STK0110", "Function calls not allowed", "Functions may not be called here.").at(span),
+            Diagnostic::error("STK0110", "Function calls not allowed", "Functions may not be called here.").at(call.span),
         );
     }
     for free in expr.free() {
@@ -30,37 +30,55 @@ pub(crate) fn constant(expr: &Expr) -> Result<Value, Diagnostics> {
     if diagnostics.has_errors() { Err(diagnostics) } else { evaluate(expr, &NoScope) }
 }
 
-/// Places of function calls.
-fn find_calls(node: &Node, out: &mut Vec<Span>) {
+/// A function call in an expression.
+pub(crate) struct CallSite {
+    pub(crate) name: Arc<str>,
+    /// Place of the name.
+    pub(crate) name_span: Span,
+    /// Place of the whole call.
+    pub(crate) span: Span,
+    /// It stands in an argument of `try` or `can`, which take errors for an answer.
+    pub(crate) caught: bool,
+}
+
+impl Expr {
+    /// All function calls in it.
+    pub(crate) fn calls(&self) -> Vec<CallSite> {
+        let mut out = Vec::new();
+        find_calls(self.node(), false, &mut out);
+        out
+    }
+}
+
+fn find_calls(node: &Node, caught: bool, out: &mut Vec<CallSite>) {
+    let mut inside = |inner: &Node| find_calls(inner, caught, out);
     match &node.kind {
         Kind::Call(call) => {
-            out.push(node.span);
-            call.arguments.iter().for_each(|argument| find_calls(argument, out));
+            let Call { name, name_span, arguments, .. } = &**call;
+            out.push(CallSite { name: name.clone(), name_span: *name_span, span: node.span, caught });
+            let caught = caught || matches!(name.as_ref(), "try" | "can");
+            arguments.iter().for_each(|argument| find_calls(argument, caught, out));
         }
-        Kind::Template(nodes) | Kind::Tuple(nodes) => nodes.iter().for_each(|inner| find_calls(inner, out)),
+        Kind::Template(nodes) | Kind::Tuple(nodes) => nodes.iter().for_each(inside),
         Kind::Object(items) => {
             for (key, value) in items {
-                find_calls(key, out);
-                find_calls(value, out);
+                inside(key);
+                inside(value);
             }
         }
         Kind::Wrap(inner)
         | Kind::Parenthesis(inner)
         | Kind::Unary(_, inner)
         | Kind::Attribute(inner, _)
-        | Kind::Join(inner) => find_calls(inner, out),
+        | Kind::Join(inner) => inside(inner),
         Kind::Index(a, b) | Kind::Splat(a, b) | Kind::Binary(_, a, b) => {
-            find_calls(a, out);
-            find_calls(b, out);
+            inside(a);
+            inside(b);
         }
-        Kind::Conditional(condition, yes, no) => {
-            for inner in [condition, yes, no] {
-                find_calls(inner, out);
-            }
-        }
+        Kind::Conditional(condition, yes, no) => [condition, yes, no].into_iter().for_each(|inner| inside(inner)),
         Kind::For(each) => {
             let parts = [Some(&each.collection), each.key.as_ref(), Some(&each.value), each.condition.as_ref()];
-            parts.into_iter().flatten().for_each(|inner| find_calls(inner, out));
+            parts.into_iter().flatten().for_each(inside);
         }
         Kind::Literal(_)
         | Kind::Invalid(_)

@@ -362,7 +362,10 @@ fn keyword(name: &str, span: Span) -> Read {
         "bool" => Type::Bool,
         "number" => Type::Number,
         "string" => Type::String,
-        "list" | "set" | "map" => {
+        // The short forms of the language's first version.
+        "list" => Type::list(Type::Dynamic),
+        "map" => Type::map(Type::Dynamic),
+        "set" => {
             return Err(invalid(
                 span,
                 format!("The {name} type constructor requires one argument specifying the element type."),

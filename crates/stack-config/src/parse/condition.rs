@@ -23,7 +23,7 @@ impl Reader<'_> {
         let message = self.required(&block.body, "error_message", span);
         let (condition, message) = (condition?, message?);
         let condition = condition.value.clone();
-        if condition.references().is_empty() && block.name() != "assert" {
+        if condition.references().is_empty() {
             self.error(
                 Diagnostic::error(
                     "STK0131",
@@ -49,8 +49,8 @@ impl Reader<'_> {
         let [reference] = references.as_slice() else {
             let mut error = Diagnostic::error(
                 "STK0111",
-                "Invalid reference",
-                "A static reference is required here: the address of a resource, a module or another object, without functions or operators.",
+                "Invalid expression",
+                "A single static reference is required here: the address of a resource, a module or another object, without functions or operators.",
             )
             .at(expr.span());
             if is_text(expr) {

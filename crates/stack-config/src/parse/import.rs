@@ -1,7 +1,7 @@
 //! `moved`, `removed` and `import` blocks.
 
 use stack_core::address::Target;
-use stack_core::{Diagnostic, InstanceKey, Mode, ModulePath, ResourceAddress, Type, Value};
+use stack_core::{Diagnostic, InstanceKey, Mode, ModulePath, ResourceAddress, Value};
 
 use super::Folder;
 use super::read::{Part, Reader, is_text};
@@ -43,10 +43,7 @@ impl Folder {
         let mut destroy = true;
         if let Some(lifecycle) = reader.single(&block.body, "lifecycle") {
             reader.expect_only(&lifecycle.body, &["destroy"], &[]);
-            let owner = lifecycle.header();
-            if let Some(attribute) = reader.required(&lifecycle.body, "destroy", owner) {
-                destroy = reader.constant_of(attribute, &Type::Bool).and_then(|v| v.as_bool()).unwrap_or(true);
-            }
+            destroy = reader.flag(&lifecycle.body, "destroy").unwrap_or(true);
         }
         let Some(attribute) = reader.required(&block.body, "from", span) else { return };
         let Some(from) = reader.target(attribute) else { return };
@@ -68,7 +65,7 @@ impl Folder {
             reader.error(
                 Diagnostic::error(
                     "STK0117",
-                    "Data source address is not allowed",
+                    "Data source address not allowed",
                     "Data sources are never destroyed, so they are not valid targets of removed blocks. Remove the data block.",
                 )
                 .at(place),
@@ -108,9 +105,10 @@ impl Reader<'_> {
         let found = address(&parts);
         if found.is_none() {
             let span = attribute.value.span();
+            let summary = if parts.is_empty() { "Invalid expression" } else { "Invalid address" };
             let mut error = Diagnostic::error(
                 "STK0117",
-                "Invalid address",
+                summary,
                 "The address of a resource (stack_data.a), of one of its instances (stack_data.a[0]) or of a module (module.m) is required here.",
             )
             .at(span);

@@ -88,7 +88,11 @@ impl Folder {
         for item in &block.body.items {
             match item {
                 Item::Block(inner) => {
-                    reader.error(read::unsupported_block(inner.name(), inner.kind.span, &[], &[]));
+                    reader.error(
+                        Diagnostic::error("STK0104", format!("Unexpected \"{}\" block", inner.name()), "Blocks are not allowed here.")
+                            .at(inner.kind.span)
+                            .hint(format!("an object is written with an equals sign: {} = {{ … }}", inner.name())),
+                    );
                 }
                 Item::Attribute(attribute) => {
                     let name = attribute.key.text.clone();
@@ -176,7 +180,7 @@ impl Folder {
             );
         }
         let earlier = self.module.checks.get(name).map(|c| c.span);
-        if !unique(reader, "check block", "Check block names", name, span, earlier) {
+        if !unique(reader, &format!("check \"{name}\" configuration"), "Check block names", name, span, earlier) {
             return;
         }
         let mut data = Vec::new();

@@ -5,6 +5,7 @@ use stack_core::Diagnostic;
 use super::Validator;
 use super::references::Site;
 use crate::configuration::{Import, Module, ModuleCall, ProviderRef, ResourceKey};
+use crate::expression::Expr;
 use crate::parse::read::{missing_argument, unsupported_argument};
 use crate::provider::provider_for;
 
@@ -73,6 +74,22 @@ impl<'c> Validator<'c> {
                 .at(import.span),
             );
             return;
+        }
+        let same = |other: &&Import| {
+            let key = |i: &Import| i.key.as_ref().map(Expr::as_literal).map(|k| k.cloned());
+            let fixed = |i: &Import| i.key.as_ref().is_none_or(|k| k.as_literal().is_some());
+            other.to == import.to && fixed(other) && fixed(import) && key(other) == key(import)
+        };
+        if let Some(first) = module.imports.iter().find(same).filter(|first| first.span != import.span) {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "STK0132",
+                    format!("Duplicate import configuration for \"{}\"", import.to),
+                    "A resource instance can have only one import block.",
+                )
+                .at(import.to_span)
+                .label(first.span, "first declared here"),
+            );
         }
         let target = self.configuration.module_at(&import.to.module);
         if target.is_none_or(|m| !m.resources.contains_key(&ResourceKey::of(&import.to))) {

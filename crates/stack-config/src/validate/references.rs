@@ -8,6 +8,7 @@ use super::Validator;
 use crate::body::Body;
 use crate::configuration::{Module, Resource, ResourceKey, Variable};
 use crate::expression::Expr;
+use crate::functions;
 use crate::parse::names;
 use crate::reference::{Access, Reference, Subject};
 use crate::suggest::did_you_mean;
@@ -51,6 +52,21 @@ impl<'c> Validator<'c> {
     /// Every reference of an expression.
     pub(super) fn expr(&mut self, site: &Site<'_>, expr: &Expr) {
         self.diagnostics.extend(expr.check_besides(&site.iterators));
+        for call in expr.calls() {
+            let known = functions::find(&call.name).is_some() || functions::LAZY.contains(&call.name.as_ref());
+            if !known && !call.caught && !call.name.contains("::") {
+                let error = Diagnostic::error(
+                    "STK0211",
+                    "Call to unknown function",
+                    format!("There is no function named \"{}\".", call.name),
+                );
+                let error = match did_you_mean(&call.name, functions::names()) {
+                    Some(near) => error.hint(format!("did you mean \"{near}\"?")),
+                    None => error,
+                };
+                self.diagnostics.push(error.at(call.name_span));
+            }
+        }
         for reference in expr.references_besides(&site.iterators) {
             self.reference(site, &reference);
         }
@@ -103,7 +119,7 @@ impl<'c> Validator<'c> {
                     self.diagnostics.push(
                         Diagnostic::error(
                             "STK0111",
-                            "Invalid replace_triggered_by reference",
+                            "Invalid reference in replace_triggered_by expression",
                             "Only resources, their instances and their attributes can be used in replace_triggered_by.",
                         )
                         .at(reference.span)
@@ -191,6 +207,14 @@ impl<'c> Validator<'c> {
                 &format!("a module is called by a module \"{name}\" block"),
             ));
         };
+        if let ([Access::Attribute(output), ..], true) = (rest, call.count.is_some()) {
+            let error = Diagnostic::error(
+                "STK0119",
+                "Unsupported attribute",
+                format!("Because module.{name} has \"count\" set, it is a list of objects; its outputs must be accessed on specific instances."),
+            );
+            return Err(error.hint(format!("for the first instance: module.{name}[0].{output}; for all of them: module.{name}[*].{output}")));
+        }
         let output = match (rest, call.count.is_some() || call.for_each.is_some()) {
             ([Access::Attribute(output), ..], false) => output,
             ([Access::Index(_) | Access::Key(_), Access::Attribute(output), ..], true) => output,

@@ -152,3 +152,17 @@ import {
 }
 resource "stack_data" "a" {
 }
+# case: outputs of a counted module
+module "m" {
+  source = "./m"
+  count  = 1
+}
+output "o" {
+# error: STK0119 12-24 Unsupported attribute
+# hint: for the first instance: module.m[0].out; for all of them: module.m[*].out
+  value = [module.m.out, module.m[0].out]
+}
+# file: m/main.hcl
+output "out" {
+  value = 1
+}

@@ -42,7 +42,7 @@ moved {
   to   = module.m
 }
 moved {
-# error: STK0117 10-24 Invalid address
+# error: STK0117 10-24 Invalid expression
 # hint: write the address without quotes
   from = "stack_data.a"
   to   = stack_data.b
@@ -95,12 +95,11 @@ removed {
   from = stack_data.a[0]
 }
 removed {
-# error: STK0117 10-28 Data source address is not allowed
+# error: STK0117 10-28 Data source address not allowed
   from = data.cloud_image.i
 }
 # error: STK0106 1-8 Missing required argument
 removed {
-# error: STK0106 3-12 Missing required argument
   lifecycle {
   }
 }
@@ -140,4 +139,27 @@ import {
 }
 resource "stack_data" "a" {
   for_each = {}
+}
+# case: one import for each instance
+import {
+  to = stack_data.a["x"]
+  id = "1"
+}
+import {
+  to = stack_data.a["y"]
+  id = "2"
+}
+import {
+# error: STK0132 8-25 Duplicate import configuration for "stack_data.a"
+  to = stack_data.a["x"]
+  id = "3"
+}
+resource "stack_data" "a" {
+  for_each = {}
+}
+# case: a removed block may leave out what becomes of the objects
+removed {
+  from = stack_data.a
+  lifecycle {
+  }
 }

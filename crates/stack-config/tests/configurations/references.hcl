@@ -115,7 +115,7 @@ resource "stack_data" "a" {
 }
 resource "stack_data" "b" {
   lifecycle {
-# error: STK0111 29-34 Invalid replace_triggered_by reference
+# error: STK0111 29-34 Invalid reference in replace_triggered_by expression
 # hint: put the value into a stack_data resource and refer to that
     replace_triggered_by = [var.v, stack_data.a.id, stack_data.a]
   }
@@ -140,4 +140,17 @@ resource "cloud_instance" "a" {
       type = [for k, v in each_disk.value : k][0]
     }
   }
+}
+# case: functions that are not there
+locals {
+# error: STK0211 7-11 Call to unknown function
+# hint: did you mean "upper"?
+  a = uper("x")
+  b = try(nope(1), [for x in [1] : uper(x)])
+# error: STK0211 26-31 Call to unknown function
+# hint: did you mean "length"?
+# error: STK0211 41-45 Call to unknown function
+# error: STK0211 54-58 Call to unknown function
+  c = { for k, v in {} : lenth(k) => "${nope(v)}" if nope(1) }
+  d = provider::cloud::f(1)
 }

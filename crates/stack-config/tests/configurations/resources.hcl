@@ -161,10 +161,10 @@ resource "stack_data" "a" {
   }
 }
 resource "stack_data" "b" {
-# error: STK0111 17-31 Invalid reference
+# error: STK0111 17-31 Invalid expression
 # hint: write the address without quotes
-# error: STK0111 33-34 Invalid reference
-# error: STK0111 36-41 Invalid reference
+# error: STK0111 33-34 Invalid expression
+# error: STK0111 36-41 Invalid expression
   depends_on = ["stack_data.a", 1, foo()]
 }
 # case: lifecycle of a data source
