@@ -77,10 +77,18 @@ impl FromArgMatches for VariableArguments {
         let mut all: Vec<(usize, VariableArgument)> = Vec::new();
         let places = matches.indices_of("var").into_iter().flatten();
         let values = matches.get_many::<(String, String)>("var").into_iter().flatten();
-        all.extend(places.zip(values).map(|(i, (name, text))| (i, VariableArgument::Value(name.clone(), text.clone()))));
+        all.extend(
+            places
+                .zip(values)
+                .map(|(i, (name, text))| (i, VariableArgument::Value(name.clone(), text.clone()))),
+        );
         let places = matches.indices_of("var-file").into_iter().flatten();
         let values = matches.get_many::<String>("var-file").into_iter().flatten();
-        all.extend(places.zip(values).map(|(i, path)| (i, VariableArgument::File(path.clone()))));
+        all.extend(
+            places
+                .zip(values)
+                .map(|(i, path)| (i, VariableArgument::File(path.clone()))),
+        );
         all.sort_by_key(|(place, _)| *place);
         Ok(Self(all.into_iter().map(|(_, argument)| argument).collect()))
     }
@@ -153,7 +161,10 @@ pub(crate) struct ApplyArguments {
 }
 
 fn parallelism(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| (1..=1000).contains(n)).ok_or_else(|| "a number from 1 to 1000".to_owned())
+    text.parse()
+        .ok()
+        .filter(|n| (1..=1000).contains(n))
+        .ok_or_else(|| "a number from 1 to 1000".to_owned())
 }
 
 /// Reads `90`, `90s`, `5m`, `1h`.
@@ -165,8 +176,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600,
         _ => return Err("write a number of seconds (30s), minutes (5m) or hours (1h)".to_owned()),
     };
-    let number: u64 = digits.parse().map_err(|_| "write a whole number, as in 30s or 5m".to_owned())?;
-    number.checked_mul(factor).map(Duration::from_secs).ok_or_else(|| "the time is too long".to_owned())
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "write a whole number, as in 30s or 5m".to_owned())?;
+    number
+        .checked_mul(factor)
+        .map(Duration::from_secs)
+        .ok_or_else(|| "the time is too long".to_owned())
 }
 
 #[cfg(test)]
@@ -195,6 +211,9 @@ mod tests {
         let words = ["x", "--var", "a=1", "--var-file", "f", "--var", "a=2=3"];
         let given = VariableArguments::from_arg_matches(&command.get_matches_from(words)).unwrap();
         let value = |text: &str| VariableArgument::Value("a".to_owned(), text.to_owned());
-        assert_eq!(given.0, [value("1"), VariableArgument::File("f".to_owned()), value("2=3")]);
+        assert_eq!(
+            given.0,
+            [value("1"), VariableArgument::File("f".to_owned()), value("2=3")]
+        );
     }
 }

@@ -23,7 +23,10 @@ impl Disk {
 
     /// Every folder that was listed so far.
     pub(crate) fn folders(&self) -> BTreeMap<String, Result<Vec<Entry>, String>> {
-        self.folders.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.folders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -40,11 +43,18 @@ pub(crate) fn cause(error: &std::io::Error) -> String {
 
 fn list(dir: &str) -> Result<Vec<Entry>, String> {
     let mut entries = BTreeSet::new();
-    for entry in std::fs::read_dir(Path::new(if dir.is_empty() { "." } else { dir })).map_err(|e| cause(&e))? {
+    for entry in
+        std::fs::read_dir(Path::new(if dir.is_empty() { "." } else { dir })).map_err(|e| cause(&e))?
+    {
         let entry = entry.map_err(|e| cause(&e))?;
         // A name that is no text cannot be written in a configuration either.
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        entries.insert(Entry { name, folder: entry.path().is_dir() });
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        entries.insert(Entry {
+            name,
+            folder: entry.path().is_dir(),
+        });
     }
     Ok(entries.into_iter().collect())
 }
@@ -52,7 +62,10 @@ fn list(dir: &str) -> Result<Vec<Entry>, String> {
 impl Sources for Disk {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.entry(path.to_owned()).or_insert_with(|| std::fs::read(path).map_err(|e| cause(&e))).clone()
+        files
+            .entry(path.to_owned())
+            .or_insert_with(|| std::fs::read(path).map_err(|e| cause(&e)))
+            .clone()
     }
 
     fn list(&self, dir: &str) -> Result<Vec<Entry>, String> {

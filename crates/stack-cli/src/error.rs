@@ -27,13 +27,19 @@ impl CommandError {
 
     /// A command line that cannot be followed.
     pub(crate) fn usage(detail: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, ..Self::new("STK0501", "Invalid command line", detail) }
+        Self {
+            exit: Exit::Usage,
+            ..Self::new("STK0501", "Invalid command line", detail)
+        }
     }
 
     /// Nothing was recorded when the user interrupted.
     pub(crate) fn interrupted() -> Self {
         let detail = "The command was interrupted before anything was changed.";
-        Self { exit: Exit::Interrupted, ..Self::new("STK0502", "Interrupted", detail) }
+        Self {
+            exit: Exit::Interrupted,
+            ..Self::new("STK0502", "Interrupted", detail)
+        }
     }
 
     /// Adds a way out.
@@ -53,7 +59,11 @@ impl CommandError {
 
 impl From<Diagnostics> for CommandError {
     fn from(diagnostics: Diagnostics) -> Self {
-        Self { exit: Exit::Error, diagnostics, sources: SourceMap::default() }
+        Self {
+            exit: Exit::Error,
+            diagnostics,
+            sources: SourceMap::default(),
+        }
     }
 }
 
@@ -66,7 +76,11 @@ impl From<Diagnostic> for CommandError {
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let locked = error.is_locked();
-        let summary = if locked { "State locked" } else { "State not usable" };
+        let summary = if locked {
+            "State locked"
+        } else {
+            "State not usable"
+        };
         let mut out = Self::new("STK0503", summary, chain(&error));
         if locked {
             out.exit = Exit::Locked;
@@ -96,8 +110,16 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 /// A lower case fragment as a sentence.
 pub(crate) fn sentence(fragment: &str) -> String {
     let mut characters = fragment.chars();
-    let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
-    let end = if fragment.ends_with(['.', '!', '?']) { "" } else { "." };
+    let first: String = characters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
+    let end = if fragment.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
     format!("{first}{}{end}", characters.as_str())
 }
 

@@ -41,7 +41,11 @@ impl Exit {
     /// The stronger of two.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
-        if other.strength() > self.strength() { other } else { self }
+        if other.strength() > self.strength() {
+            other
+        } else {
+            self
+        }
     }
 }
 
@@ -57,7 +61,14 @@ mod tests {
 
     #[test]
     fn the_strongest_wins() {
-        let order = [Exit::Interrupted, Exit::Partial, Exit::Error, Exit::CheckFailed, Exit::Changes, Exit::Done];
+        let order = [
+            Exit::Interrupted,
+            Exit::Partial,
+            Exit::Error,
+            Exit::CheckFailed,
+            Exit::Changes,
+            Exit::Done,
+        ];
         for (i, strong) in order.iter().enumerate() {
             for weak in &order[i..] {
                 assert_eq!(strong.and(*weak), *strong);

@@ -23,19 +23,29 @@ use crate::ui::Ui;
 const STACK: usize = 64 << 20;
 
 fn main() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // A reader who has gone away is no error.
             drop(error.print());
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            }
+            .into();
         }
     };
     if let Some(exit) = cli.quick() {
         return exit.into();
     }
-    let work = std::thread::Builder::new().name("command".to_owned()).stack_size(STACK).spawn(move || work(&cli));
+    let work = std::thread::Builder::new()
+        .name("command".to_owned())
+        .stack_size(STACK)
+        .spawn(move || work(&cli));
     match work.map(std::thread::JoinHandle::join) {
         Ok(Ok(exit)) => exit.into(),
         // The panic has been printed where it happened.

@@ -30,7 +30,11 @@ impl Run {
         let events = ui.events(&workspace.map);
         let connections = Connections::new(workspace.providers.clone(), interrupt.abandon().clone());
         listen(&interrupt, &events)?;
-        Ok(Self { interrupt, connections, events })
+        Ok(Self {
+            interrupt,
+            connections,
+            events,
+        })
     }
 
     /// Makes a plan.
@@ -57,7 +61,11 @@ impl Run {
 /// Hands SIGINT and SIGTERM to the interrupt for as long as the runtime lives.
 fn listen(interrupt: &Interrupt, events: &Arc<dyn Progress>) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| {
-        CommandError::new("STK0508", "Signals not available", crate::error::sentence(&error.to_string()))
+        CommandError::new(
+            "STK0508",
+            "Signals not available",
+            crate::error::sentence(&error.to_string()),
+        )
     };
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let mut signals = signal(kind).map_err(failed)?;
@@ -66,7 +74,9 @@ fn listen(interrupt: &Interrupt, events: &Arc<dyn Progress>) -> Result<(), Comma
             while signals.recv().await.is_some() {
                 let count = interrupt.signal();
                 if count <= 2 {
-                    events.event(Event::Interrupted { abandoning: count == 2 });
+                    events.event(Event::Interrupted {
+                        abandoning: count == 2,
+                    });
                 }
             }
         });
@@ -76,9 +86,16 @@ fn listen(interrupt: &Interrupt, events: &Arc<dyn Progress>) -> Result<(), Comma
 
 /// Runs a future to its end. Calls that were abandoned are not waited for.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        CommandError::new("STK0508", "Cannot start", crate::error::sentence(&error.to_string()))
-    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            CommandError::new(
+                "STK0508",
+                "Cannot start",
+                crate::error::sentence(&error.to_string()),
+            )
+        })?;
     let out = runtime.block_on(future);
     runtime.shutdown_background();
     Ok(out)

@@ -81,7 +81,11 @@ impl Place {
     pub(crate) fn read_or_new(&self) -> Result<State, CommandError> {
         let fresh = || {
             let salt = Salt(*uuid::Uuid::new_v4().as_bytes());
-            State::new(Lineage::from(uuid::Uuid::new_v4().to_string()), &self.environment, salt)
+            State::new(
+                Lineage::from(uuid::Uuid::new_v4().to_string()),
+                &self.environment,
+                salt,
+            )
         };
         Ok(self.read()?.unwrap_or_else(fresh))
     }
@@ -100,7 +104,11 @@ struct Rooted {
 
 impl Rooted {
     fn path(&self, path: &str) -> String {
-        if path.starts_with('/') || self.folder == "." { path.to_owned() } else { format!("{}/{path}", self.folder) }
+        if path.starts_with('/') || self.folder == "." {
+            path.to_owned()
+        } else {
+            format!("{}/{path}", self.folder)
+        }
     }
 }
 
@@ -136,11 +144,17 @@ fn check(sources: &dyn Sources, folder: &str, providers: &Providers) -> Result<C
         return Err(CommandError::from(diagnostics).with_sources(&loaded.sources));
     };
     diagnostics.extend(stack_config::check_version(&configuration, VERSION));
-    diagnostics.extend(stack_config::validate(&configuration, &registry::Known(providers)));
+    diagnostics.extend(stack_config::validate(
+        &configuration,
+        &registry::Known(providers),
+    ));
     if diagnostics.has_errors() {
         return Err(CommandError::from(diagnostics).with_sources(&configuration.sources));
     }
-    Ok(Checked { configuration, warnings: diagnostics })
+    Ok(Checked {
+        configuration,
+        warnings: diagnostics,
+    })
 }
 
 impl Workspace {
@@ -149,9 +163,12 @@ impl Workspace {
         let folder = clean_folder(folder);
         let providers = Arc::new(registry::providers());
         let disk = Arc::new(Disk::default());
-        let Checked { configuration, warnings } = check(&*disk, &folder, &providers)?;
+        let Checked {
+            configuration,
+            warnings,
+        } = check(&*disk, &folder, &providers)?;
         let mut map = configuration.sources.clone();
-        let inputs = variable_inputs(&*disk, &folder, &arguments.variables.0)?;
+        let inputs = variable_inputs(&disk, &folder, &arguments.variables.0)?;
         let (variables, problems) = stack_config::variable_values(&configuration, &mut map, &inputs);
         let mut all = warnings;
         all.extend(problems);
@@ -161,7 +178,10 @@ impl Workspace {
         let place = place(&configuration.root.settings, &folder, &arguments.env)
             .map_err(|error| error.with_sources(&map))?;
         Ok(Self {
-            files: Rooted { inner: disk.clone(), folder: folder.clone() },
+            files: Rooted {
+                inner: disk.clone(),
+                folder: folder.clone(),
+            },
             folder,
             configuration,
             map,
@@ -180,8 +200,14 @@ impl Workspace {
         let folder = clean_folder(folder);
         let disk = Arc::new(Disk::default());
         Ok(Self {
-            files: Rooted { inner: disk.clone(), folder: folder.clone() },
-            configuration: Configuration { root: Module::default(), sources: SourceMap::default() },
+            files: Rooted {
+                inner: disk.clone(),
+                folder: folder.clone(),
+            },
+            configuration: Configuration {
+                root: Module::default(),
+                sources: SourceMap::default(),
+            },
             map: SourceMap::default(),
             variables: BTreeMap::new(),
             environment: arguments.env.clone(),
@@ -199,7 +225,10 @@ impl Workspace {
         let folder = clean_folder(folder);
         let providers = registry::providers();
         let disk = Arc::new(Disk::default());
-        let Checked { configuration, warnings } = check(&*disk, &folder, &providers)?;
+        let Checked {
+            configuration,
+            warnings,
+        } = check(&*disk, &folder, &providers)?;
         let files = Rooted { inner: disk, folder };
         let variables: BTreeMap<Arc<str>, Value> = BTreeMap::new();
         let state = State::new(Lineage::from(""), "default", Salt::default());
@@ -229,11 +258,17 @@ impl Workspace {
     pub(crate) fn saved(file: &PlanFile, arguments: &VariableArguments) -> Result<Self, CommandError> {
         let providers = Arc::new(registry::providers());
         let sources: Arc<dyn Sources> = Arc::new(file.sources.clone());
-        let Checked { configuration, warnings } = check(&*sources, &file.folder, &providers)?;
+        let Checked {
+            configuration,
+            warnings,
+        } = check(&*sources, &file.folder, &providers)?;
         let place = place(&configuration.root.settings, &file.folder, &file.environment)?;
         let mut map = configuration.sources.clone();
         let mut reduced = configuration.clone();
-        reduced.root.variables.retain(|name, _| !file.variables.contains_key(name));
+        reduced
+            .root
+            .variables
+            .retain(|name, _| !file.variables.contains_key(name));
         let inputs = given_anew(&Disk::default(), &arguments.0)?;
         let (anew, problems) = stack_config::variable_values(&reduced, &mut map, &inputs);
         let mut all = warnings;
@@ -243,11 +278,19 @@ impl Workspace {
             return Err(CommandError::from(all).with_sources(&map).hint(hint));
         }
         Ok(Self {
-            files: Rooted { inner: sources, folder: file.folder.clone() },
+            files: Rooted {
+                inner: sources,
+                folder: file.folder.clone(),
+            },
             folder: file.folder.clone(),
             map,
             configuration,
-            variables: file.variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(anew).collect(),
+            variables: file
+                .variables
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .chain(anew)
+                .collect(),
             environment: file.environment.clone(),
             timestamp: file.timestamp.clone(),
             providers,
@@ -273,8 +316,19 @@ impl Workspace {
 
     /// The values of variables that may be stored.
     pub(crate) fn stored_variables(&self) -> BTreeMap<Arc<str>, Value> {
-        let stored = |name: &Arc<str>| !self.configuration.root.variables.get(name).is_some_and(|v| v.ephemeral);
-        self.variables.iter().filter(|(name, _)| stored(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+        let stored = |name: &Arc<str>| {
+            !self
+                .configuration
+                .root
+                .variables
+                .get(name)
+                .is_some_and(|v| v.ephemeral)
+        };
+        self.variables
+            .iter()
+            .filter(|(name, _)| stored(name))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect()
     }
 
     /// Everything that was read so far.
@@ -316,7 +370,11 @@ fn variable_inputs(
     let mut inputs = from_environment();
     for entry in disk.list(folder).unwrap_or_default() {
         if !entry.folder && entry.name.ends_with(".auto.vars.hcl") {
-            let path = if folder == "." { entry.name } else { format!("{folder}/{}", entry.name) };
+            let path = if folder == "." {
+                entry.name
+            } else {
+                format!("{folder}/{}", entry.name)
+            };
             inputs.push(variable_file(disk, &path)?);
         }
     }
@@ -337,14 +395,17 @@ fn from_environment() -> Vec<VariableInput> {
         .filter_map(|(name, value)| Some((name.strip_prefix("STACK_VAR_")?.to_owned(), value)))
         .collect();
     all.sort();
-    all.into_iter().map(|(name, text)| VariableInput::Environment { name, text }).collect()
+    all.into_iter()
+        .map(|(name, text)| VariableInput::Environment { name, text })
+        .collect()
 }
 
 fn from_arguments(disk: &Disk, arguments: &[VariableArgument]) -> Result<Vec<VariableInput>, CommandError> {
     let input = |argument: &VariableArgument| match argument {
-        VariableArgument::Value(name, text) => {
-            Ok(VariableInput::Argument { name: name.clone(), text: text.clone() })
-        }
+        VariableArgument::Value(name, text) => Ok(VariableInput::Argument {
+            name: name.clone(),
+            text: text.clone(),
+        }),
         VariableArgument::File(path) => variable_file(disk, path),
     };
     arguments.iter().map(input).collect()
@@ -352,11 +413,18 @@ fn from_arguments(disk: &Disk, arguments: &[VariableArgument]) -> Result<Vec<Var
 
 fn variable_file(disk: &Disk, path: &str) -> Result<VariableInput, CommandError> {
     let unreadable = |cause: String| {
-        CommandError::new("STK0505", "Unreadable variables file", format!("The file \"{path}\" could not be read: {cause}."))
+        CommandError::new(
+            "STK0505",
+            "Unreadable variables file",
+            format!("The file \"{path}\" could not be read: {cause}."),
+        )
     };
     let bytes = disk.read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
-    Ok(VariableInput::File { path: path.to_owned(), text })
+    Ok(VariableInput::File {
+        path: path.to_owned(),
+        text,
+    })
 }
 
 /// Where the settings put the state of an environment.
@@ -364,25 +432,42 @@ fn place(settings: &Settings, folder: &str, environment: &str) -> Result<Place, 
     let mut path = DEFAULT_STATE.to_owned();
     if let Some(backend) = &settings.backend {
         if &*backend.ty != "local" {
-            let detail = format!("There is no backend \"{}\". The only one is \"local\".", backend.ty);
-            return Err(Diagnostic::error("STK0506", "Unknown backend", detail).at(backend.span).into());
+            let detail = format!(
+                "There is no backend \"{}\". The only one is \"local\".",
+                backend.ty
+            );
+            return Err(Diagnostic::error("STK0506", "Unknown backend", detail)
+                .at(backend.span)
+                .into());
         }
         for (name, attribute) in &backend.body.attributes {
             if &**name != "path" {
-                let detail = format!("The backend \"local\" has no argument \"{name}\". Its only one is \"path\".");
-                return Err(Diagnostic::error("STK0506", "Unsupported argument", detail).at(attribute.name_span).into());
+                let detail =
+                    format!("The backend \"local\" has no argument \"{name}\". Its only one is \"path\".");
+                return Err(Diagnostic::error("STK0506", "Unsupported argument", detail)
+                    .at(attribute.name_span)
+                    .into());
             }
             let value = evaluate(&attribute.expr, &Nothing::default())?;
             let text = value.as_str().filter(|text| !text.is_empty()).ok_or_else(|| {
-                let detail = "The path of the backend is a text: a folder, relative to that of the root module.";
+                let detail =
+                    "The path of the backend is a text: a folder, relative to that of the root module.";
                 Diagnostic::error("STK0506", "Invalid path of the backend", detail).at(attribute.name_span)
             })?;
             path = text.to_owned();
         }
     }
-    let path = if folder == "." { PathBuf::from(path) } else { Path::new(folder).join(path) };
+    let path = if folder == "." {
+        PathBuf::from(path)
+    } else {
+        Path::new(folder).join(path)
+    };
     let backend = Arc::new(Local::new(&path, environment));
-    Ok(Place { backend, keys: Arc::new(keys()), environment: environment.to_owned() })
+    Ok(Place {
+        backend,
+        keys: Arc::new(keys()),
+        environment: environment.to_owned(),
+    })
 }
 
 /// A scope without anything in it.
@@ -391,7 +476,13 @@ struct Nothing(MemorySources);
 
 impl stack_config::Scope for Nothing {
     fn value(&self, reference: &stack_config::reference::Reference) -> Result<Value, Diagnostics> {
-        Err(Diagnostic::error("STK0110", "Variables not allowed", "Variables may not be used here.").at(reference.span).into())
+        Err(Diagnostic::error(
+            "STK0110",
+            "Variables not allowed",
+            "Variables may not be used here.",
+        )
+        .at(reference.span)
+        .into())
     }
 
     fn sources(&self) -> &dyn Sources {
@@ -421,14 +512,20 @@ fn keys() -> KeyInputs {
 pub(crate) fn now() -> String {
     let now = time::OffsetDateTime::now_utc();
     let whole = now.replace_nanosecond(0).unwrap_or(now);
-    whole.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+    whole
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
 }
 
 /// Reads a plan file.
 pub(crate) fn read_plan_file(path: &str) -> Result<PlanFile, CommandError> {
     let unreadable = |detail: String| CommandError::new("STK0507", "Plan file not usable", detail);
-    let bytes = std::fs::read(path)
-        .map_err(|error| unreadable(format!("The file \"{path}\" could not be read: {}.", cause(&error))))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        unreadable(format!(
+            "The file \"{path}\" could not be read: {}.",
+            cause(&error)
+        ))
+    })?;
     let keys = Arc::new(keys());
     PlanFile::decode(&bytes, VERSION, |lineage, salt| Sealer::new(keys, lineage, salt))
         .map_err(|error| unreadable(format!("The file \"{path}\" cannot be used. {}", chain(&error))))

@@ -39,18 +39,30 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, ui: &Ui) -> Result<Exit, CommandError> {
-        let applying = Applying { ui, apply: &self.apply, command: "stack apply" };
+        let applying = Applying {
+            ui,
+            apply: &self.apply,
+            command: "stack apply",
+        };
         match self.path.as_deref().filter(|path| is_plan_file(path)) {
             Some(path) => {
                 if self.planning.is_given() {
                     let detail = "A saved plan has settled what is planned.";
-                    return Err(CommandError::usage(detail).hint("leave these options out, or make a new plan with them"));
+                    return Err(CommandError::usage(detail)
+                        .hint("leave these options out, or make a new plan with them"));
                 }
-                applying.run(Source::Saved { path, variables: &self.workspace.variables })
+                applying.run(Source::Saved {
+                    path,
+                    variables: &self.workspace.variables,
+                })
             }
             None => {
                 let folder = self.path.as_deref();
-                applying.run(Source::Folder { folder, workspace: &self.workspace, options: self.planning.options() })
+                applying.run(Source::Folder {
+                    folder,
+                    workspace: &self.workspace,
+                    options: self.planning.options(),
+                })
             }
         }
     }
@@ -95,10 +107,18 @@ impl Applying<'_> {
             return Err(CommandError::usage(detail).hint("give --auto-approve to go on without a question"));
         }
         let (workspace, options, file) = match source {
-            Source::Folder { folder, workspace, options } => (Workspace::load(folder, workspace)?, options, None),
+            Source::Folder {
+                folder,
+                workspace,
+                options,
+            } => (Workspace::load(folder, workspace)?, options, None),
             Source::Saved { path, variables } => {
                 let file = read_plan_file(path)?;
-                (Workspace::saved(&file, variables)?, file.options.clone(), Some(file))
+                (
+                    Workspace::saved(&file, variables)?,
+                    file.options.clone(),
+                    Some(file),
+                )
             }
         };
         block_on(self.work(&workspace, &options, file.as_ref()))?
@@ -123,7 +143,9 @@ impl Applying<'_> {
         .await?;
         let run = Run::start(workspace, self.ui)?;
         for torn in store.torn() {
-            self.ui.say(&format!("An unfinished write of an earlier run was kept in {torn}. Nothing acknowledged was lost.\n"));
+            self.ui.say(&format!(
+                "An unfinished write of an earlier run was kept in {torn}. Nothing acknowledged was lost.\n"
+            ));
         }
         let state = self.recovered(workspace, &run, &store, state).await?;
         let plan = match file {
@@ -141,9 +163,19 @@ impl Applying<'_> {
             return Ok(Exit::Error);
         }
         let input = workspace.input(&state, options);
-        let apply = ApplyOptions { parallelism: self.apply.parallelism };
-        let applied =
-            stack_engine::apply(&plan, input, &store, &run.connections, &*run.events, &run.interrupt, &apply).await;
+        let apply = ApplyOptions {
+            parallelism: self.apply.parallelism,
+        };
+        let applied = stack_engine::apply(
+            &plan,
+            input,
+            &store,
+            &run.connections,
+            &*run.events,
+            &run.interrupt,
+            &apply,
+        )
+        .await;
         run.events.finish();
         let closed = store.close().await;
         Ok(self.report(workspace, &plan, applied, closed.err().map(CommandError::from)))
@@ -170,7 +202,11 @@ impl Applying<'_> {
         if self.ui.json {
             self.ui.data(&json::plan_lines(plan));
         } else {
-            let view = PlanView { plan, catalog: &*workspace.providers, paint: self.ui.err_paint() };
+            let view = PlanView {
+                plan,
+                catalog: &*workspace.providers,
+                paint: self.ui.err_paint(),
+            };
             self.ui.say(&view.render());
             self.ui.say("\n");
         }
@@ -183,13 +219,20 @@ impl Applying<'_> {
             Mode::Normal => "Perform these actions?",
             Mode::RefreshOnly => "Record this?",
         };
-        self.ui.error_stream(&format!("{question} Only 'yes' is accepted: "));
+        self.ui
+            .error_stream(&format!("{question} Only 'yes' is accepted: "));
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).is_ok() && line.trim() == "yes"
     }
 
     /// Says what was done, and gives the exit code.
-    fn report(&self, workspace: &Workspace, plan: &Plan, applied: Applied, closed: Option<CommandError>) -> Exit {
+    fn report(
+        &self,
+        workspace: &Workspace,
+        plan: &Plan,
+        applied: Applied,
+        closed: Option<CommandError>,
+    ) -> Exit {
         let mut diagnostics = workspace.warnings.clone();
         diagnostics.extend(plan.warnings.clone());
         diagnostics.extend(applied.diagnostics.clone());
@@ -199,7 +242,11 @@ impl Applying<'_> {
             diagnostics.extend(error.diagnostics);
         }
         if applied.diagnostics.has_errors() {
-            exit = exit.and(if applied.recorded { Exit::Partial } else { Exit::Error });
+            exit = exit.and(if applied.recorded {
+                Exit::Partial
+            } else {
+                Exit::Error
+            });
         }
         if applied.interrupted {
             exit = exit.and(Exit::Interrupted);
@@ -212,7 +259,8 @@ impl Applying<'_> {
         }
         self.counts(plan.mode, &applied, exit);
         self.outputs(plan.mode, &applied);
-        self.ui.diagnostics(&without_repeated_checks(diagnostics), &workspace.map);
+        self.ui
+            .diagnostics(&without_repeated_checks(diagnostics), &workspace.map);
         exit
     }
 
@@ -225,12 +273,28 @@ impl Applying<'_> {
             forget: applied.forgotten,
         };
         if self.ui.json {
-            self.ui.data(&json::summary_line(if mode == Mode::Destroy { "destroy" } else { "apply" }, counts));
+            self.ui.data(&json::summary_line(
+                if mode == Mode::Destroy { "destroy" } else { "apply" },
+                counts,
+            ));
             return;
         }
-        let Counts { add, change, destroy, forget, .. } = counts;
-        let forgotten = if forget > 0 { format!(", {forget} forgotten") } else { String::new() };
-        let (word, paint) = (if mode == Mode::Destroy { "Destroy" } else { "Apply" }, self.ui.err_paint());
+        let Counts {
+            add,
+            change,
+            destroy,
+            forget,
+            ..
+        } = counts;
+        let forgotten = if forget > 0 {
+            format!(", {forget} forgotten")
+        } else {
+            String::new()
+        };
+        let (word, paint) = (
+            if mode == Mode::Destroy { "Destroy" } else { "Apply" },
+            self.ui.err_paint(),
+        );
         let numbers = format!("{add} added, {change} changed, {destroy} destroyed{forgotten}.");
         let head = match exit {
             Exit::Done | Exit::CheckFailed | Exit::Changes => paint.green(&format!("{word} complete!")),
@@ -279,23 +343,35 @@ fn check_basis(planned: &State, now: &State) -> Result<(), CommandError> {
         return Ok(());
     }
     let moved = if untouched(planned) {
-        format!("Nothing was recorded then, and the state is at serial {} now.", now.serial)
+        format!(
+            "Nothing was recorded then, and the state is at serial {} now.",
+            now.serial
+        )
     } else if planned.lineage != now.lineage {
         "It is the state of another environment, or was started anew since.".to_owned()
     } else if planned.serial != now.serial || planned.position != now.position {
-        format!("The plan was made at serial {}, and the state is at serial {} now.", planned.serial, now.serial)
+        format!(
+            "The plan was made at serial {}, and the state is at serial {} now.",
+            planned.serial, now.serial
+        )
     } else {
         return Ok(());
     };
-    let detail = format!("The state has moved since the plan was made. {moved} Moved in between: {}.", what_moved(planned, now));
+    let detail = format!(
+        "The state has moved since the plan was made. {moved} Moved in between: {}.",
+        what_moved(planned, now)
+    );
     Err(CommandError::new("STK0509", "Saved plan is stale", detail).hint("make a new plan"))
 }
 
 /// Names what differs, the first few.
 fn what_moved(planned: &State, now: &State) -> String {
     const MOST: usize = 5;
-    let addresses: std::collections::BTreeSet<_> = planned.instances.keys().chain(now.instances.keys()).collect();
-    let differs = addresses.into_iter().filter(|a| planned.instances.get(a) != now.instances.get(a));
+    let addresses: std::collections::BTreeSet<_> =
+        planned.instances.keys().chain(now.instances.keys()).collect();
+    let differs = addresses
+        .into_iter()
+        .filter(|a| planned.instances.get(a) != now.instances.get(a));
     let mut names: Vec<String> = differs.map(ToString::to_string).collect();
     if names.is_empty() {
         return "no object, but outputs, checks or settings".to_owned();

@@ -41,7 +41,9 @@ impl Arguments {
         let options = Options::default();
         let evaluator = Evaluator::new(workspace.input(&state, &options), true);
         put_in_recorded(&evaluator, &state);
-        let scope = ConsoleScope { inside: evaluator.scope(&ModulePath::root()) };
+        let scope = ConsoleScope {
+            inside: evaluator.scope(&ModulePath::root()),
+        };
         let known = registry::Known(&workspace.providers);
         let terminal = std::io::stdin().is_terminal();
         let mut input = std::io::stdin().lock();
@@ -51,7 +53,11 @@ impl Arguments {
             }
             let mut line = String::new();
             let length = input.read_line(&mut line).map_err(|error| {
-                CommandError::new("STK0512", "Input not readable", crate::error::sentence(&error.to_string()))
+                CommandError::new(
+                    "STK0512",
+                    "Input not readable",
+                    crate::error::sentence(&error.to_string()),
+                )
             })?;
             if length == 0 || terminal && matches!(line.trim(), "exit" | "quit") {
                 return Ok(Exit::Done);
@@ -103,7 +109,12 @@ impl Scope for ConsoleScope<'_, '_> {
         self.inside.module_dir()
     }
 
-    fn provider_function(&self, provider: &str, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+    fn provider_function(
+        &self,
+        provider: &str,
+        name: &str,
+        arguments: &[Value],
+    ) -> Option<Result<Value, String>> {
         self.inside.provider_function(provider, name, arguments)
     }
 
@@ -122,7 +133,10 @@ impl Scope for ConsoleScope<'_, '_> {
 
 /// Whether a folder has configuration files.
 fn has_configuration(folder: &str) -> bool {
-    let entries = std::fs::read_dir(Path::new(folder)).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(Path::new(folder))
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.any(|name| name.ends_with(".hcl") && !name.ends_with(".vars.hcl"))
 }

@@ -36,8 +36,10 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, ui: &Ui) -> Result<Exit, CommandError> {
         if let Some(path) = self.folder.as_deref().filter(|path| is_plan_file(path)) {
-            return Err(CommandError::usage(format!("\"{path}\" is a file. Destroy starts from a folder of configuration."))
-                .hint(&format!("to carry out a saved plan, use `stack apply {path}`")));
+            return Err(CommandError::usage(format!(
+                "\"{path}\" is a file. Destroy starts from a folder of configuration."
+            ))
+            .hint(&format!("to carry out a saved plan, use `stack apply {path}`")));
         }
         let options = Options {
             mode: Mode::Destroy,
@@ -46,7 +48,16 @@ impl Arguments {
             excludes: self.exclude.clone(),
             replace: Vec::new(),
         };
-        let source = Source::Folder { folder: self.folder.as_deref(), workspace: &self.workspace, options };
-        Applying { ui, apply: &self.apply, command: "stack destroy" }.run(source)
+        let source = Source::Folder {
+            folder: self.folder.as_deref(),
+            workspace: &self.workspace,
+            options,
+        };
+        Applying {
+            ui,
+            apply: &self.apply,
+            command: "stack destroy",
+        }
+        .run(source)
     }
 }

@@ -65,7 +65,11 @@ impl Cli {
             Command::Apply(arguments) => arguments.json,
             Command::Destroy(arguments) => arguments.json,
             Command::Validate(arguments) => arguments.json,
-            Command::Show(_) | Command::Output(_) | Command::Console(_) | Command::State(_) | Command::Version(_) => false,
+            Command::Show(_)
+            | Command::Output(_)
+            | Command::Console(_)
+            | Command::State(_)
+            | Command::Version(_) => false,
         }
     }
 
@@ -98,12 +102,16 @@ impl Cli {
 
 /// Tells the folder from names among positional arguments: what has a slash or begins with a dot is the folder.
 fn split_folder(arguments: &[String]) -> Result<(Option<&str>, Vec<&str>), CommandError> {
-    let (folders, names): (Vec<&str>, Vec<&str>) =
-        arguments.iter().map(String::as_str).partition(|text| text.starts_with('.') || is_path(text));
+    let (folders, names): (Vec<&str>, Vec<&str>) = arguments
+        .iter()
+        .map(String::as_str)
+        .partition(|text| text.starts_with('.') || is_path(text));
     match folders[..] {
         [] => Ok((None, names)),
         [folder] => Ok((Some(folder), names)),
-        _ => Err(CommandError::usage("Two folders are given. Name one, or none for the current one.")),
+        _ => Err(CommandError::usage(
+            "Two folders are given. Name one, or none for the current one.",
+        )),
     }
 }
 
@@ -127,7 +135,10 @@ mod tests {
     fn folders_are_told_from_names() {
         let words = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
         let given = words(&["plans/x", "module.a.stack_data.b[\"x/y\"]"]);
-        assert_eq!(split_folder(&given).unwrap(), (Some("plans/x"), vec!["module.a.stack_data.b[\"x/y\"]"]));
+        assert_eq!(
+            split_folder(&given).unwrap(),
+            (Some("plans/x"), vec!["module.a.stack_data.b[\"x/y\"]"])
+        );
         assert_eq!(split_folder(&words(&["."])).unwrap().0, Some("."));
         assert!(split_folder(&words(&["./a", "./b"])).is_err());
     }

@@ -91,13 +91,20 @@ fn plain(name: &str, value: &Value) -> Result<String, CommandError> {
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(bool) => Ok(bool.to_string()),
         other => {
-            let detail = format!("The output \"{name}\" is a value of type {}, not a text.", other.ty().friendly_name());
-            Err(CommandError::new("STK0510", "Output is not a text", detail).hint("use --json for values with members"))
+            let detail = format!(
+                "The output \"{name}\" is a value of type {}, not a text.",
+                other.ty().friendly_name()
+            );
+            Err(CommandError::new("STK0510", "Output is not a text", detail)
+                .hint("use --json for values with members"))
         }
     }
 }
 
 /// All outputs, sensitive ones masked.
 pub(super) fn lines(outputs: &BTreeMap<String, Value>) -> String {
-    outputs.iter().map(|(name, value)| format!("{name} = {}\n", stack_config::render_value(value))).collect()
+    outputs
+        .iter()
+        .map(|(name, value)| format!("{name} = {}\n", stack_config::render_value(value)))
+        .collect()
 }

@@ -44,8 +44,10 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, ui: &Ui) -> Result<Exit, CommandError> {
         if let Some(path) = self.folder.as_deref().filter(|path| is_plan_file(path)) {
-            return Err(CommandError::usage(format!("\"{path}\" is a file. A plan is made from a folder of configuration."))
-                .hint(&format!("to see a saved plan, use `stack show {path}`")));
+            return Err(CommandError::usage(format!(
+                "\"{path}\" is a file. A plan is made from a folder of configuration."
+            ))
+            .hint(&format!("to see a saved plan, use `stack show {path}`")));
         }
         let workspace = Workspace::load(self.folder.as_deref(), &self.workspace)?;
         let options = self.planning.options();
@@ -63,7 +65,9 @@ impl Arguments {
         warnings.extend(plan.warnings.clone());
         ui.diagnostics(&warnings, &workspace.map);
         if let Some(path) = &self.out {
-            ui.say(&format!("\nSaved the plan to {path}. To carry it out: stack apply {path}\n"));
+            ui.say(&format!(
+                "\nSaved the plan to {path}. To carry it out: stack apply {path}\n"
+            ));
         }
         let mut exit = Exit::Done;
         if self.detailed_exitcode && plan.has_changes() {
@@ -78,7 +82,9 @@ impl Arguments {
 
 /// Whether a check does not hold.
 pub(super) fn has_failed_check(checks: &[stack_plan::CheckResult]) -> bool {
-    checks.iter().any(|check| matches!(check.status, CheckStatus::Failed(_) | CheckStatus::Error(_)))
+    checks
+        .iter()
+        .any(|check| matches!(check.status, CheckStatus::Failed(_) | CheckStatus::Error(_)))
 }
 
 /// Shows a plan on standard output.
@@ -86,7 +92,11 @@ fn show(ui: &Ui, workspace: &Workspace, plan: &Plan) {
     if ui.json {
         ui.data(&json::plan_lines(plan));
     } else {
-        let view = PlanView { plan, catalog: &*workspace.providers, paint: ui.out_paint() };
+        let view = PlanView {
+            plan,
+            catalog: &*workspace.providers,
+            paint: ui.out_paint(),
+        };
         ui.data(&view.render());
     }
 }
@@ -95,7 +105,9 @@ fn show(ui: &Ui, workspace: &Workspace, plan: &Plan) {
 fn note_pending(ui: &Ui, state: &State) {
     for pending in state.pending.values() {
         let address = &pending.begin.address;
-        ui.say(&format!("{address}: an earlier run did not finish with it; the next apply finds out what became of it.\n"));
+        ui.say(&format!(
+            "{address}: an earlier run did not finish with it; the next apply finds out what became of it.\n"
+        ));
     }
 }
 
@@ -121,8 +133,12 @@ fn save(
     let sealer = workspace.place.sealer(state.lineage.clone(), state.salt);
     let failed = |detail: String| CommandError::new("STK0507", "Plan not saved", detail);
     let bytes = file.encode(&sealer).map_err(|error| failed(chain(&error)))?;
-    write(Path::new(path), &bytes)
-        .map_err(|error| failed(format!("The file \"{path}\" could not be written: {}.", cause(&error))))
+    write(Path::new(path), &bytes).map_err(|error| {
+        failed(format!(
+            "The file \"{path}\" could not be written: {}.",
+            cause(&error)
+        ))
+    })
 }
 
 /// Replaces a file as a whole.

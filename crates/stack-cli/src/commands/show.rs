@@ -43,7 +43,11 @@ impl Arguments {
         if self.json {
             ui.data(&document::plan_document(&plan, &file.variables, &file.timestamp));
         } else {
-            let view = PlanView { plan: &plan, catalog: &*workspace.providers, paint: ui.out_paint() };
+            let view = PlanView {
+                plan: &plan,
+                catalog: &*workspace.providers,
+                paint: ui.out_paint(),
+            };
             ui.data(&view.render());
         }
         Ok(Exit::Done)

@@ -1,5 +1,7 @@
 //! `stack state list` and `stack state show`
 
+use std::fmt::Write as _;
+
 use clap::{Args, Subcommand};
 use stack_core::ResourceAddress;
 use stack_core::address::Target;
@@ -36,7 +38,8 @@ impl Selection {
     fn state(&self) -> Result<(Option<State>, Vec<Target>), CommandError> {
         let (folder, names) = split_folder(&self.arguments)?;
         let targets: Result<Vec<Target>, _> = names.iter().map(|name| name.parse()).collect();
-        let targets = targets.map_err(|error| CommandError::usage(crate::error::sentence(&error.to_string())))?;
+        let targets =
+            targets.map_err(|error| CommandError::usage(crate::error::sentence(&error.to_string())))?;
         Ok((place_of(folder, &self.env)?.read_masked()?, targets))
     }
 }
@@ -61,7 +64,7 @@ fn list(ui: &Ui, selection: &Selection) -> Result<Exit, CommandError> {
     for (address, deposed, object) in state.objects().filter(|(address, ..)| wanted(address)) {
         out.push_str(&address.to_string());
         if let Some(key) = deposed {
-            out.push_str(&format!(" (deposed object {key})"));
+            let _ = write!(out, " (deposed object {key})");
         }
         if object.status == Status::Tainted {
             out.push_str(" (tainted)");
@@ -75,13 +78,18 @@ fn list(ui: &Ui, selection: &Selection) -> Result<Exit, CommandError> {
 fn show(ui: &Ui, selection: &Selection) -> Result<Exit, CommandError> {
     let (state, targets) = selection.state()?;
     if targets.is_empty() {
-        return Err(CommandError::usage("Name the resource to show.").hint("`stack state list` names all of them"));
+        return Err(
+            CommandError::usage("Name the resource to show.").hint("`stack state list` names all of them")
+        );
     }
     let providers = registry::providers();
     let mut out = String::new();
     for target in &targets {
-        let found: Vec<_> =
-            state.iter().flat_map(State::objects).filter(|(address, ..)| target.covers(address)).collect();
+        let found: Vec<_> = state
+            .iter()
+            .flat_map(State::objects)
+            .filter(|(address, ..)| target.covers(address))
+            .collect();
         if found.is_empty() {
             let detail = format!("The state has no object at {target}.");
             return Err(CommandError::new("STK0511", "Object not found", detail)

@@ -20,7 +20,10 @@ impl Arguments {
     pub(super) fn run(&self, ui: &Ui) -> Result<Exit, CommandError> {
         let (warnings, sources) = Workspace::validate(self.folder.as_deref())?;
         ui.diagnostics(&warnings, &sources);
-        ui.say(&format!("{} The configuration is valid.\n", ui.err_paint().green("Success!")));
+        ui.say(&format!(
+            "{} The configuration is valid.\n",
+            ui.err_paint().green("Success!")
+        ));
         Ok(Exit::Done)
     }
 }

@@ -17,7 +17,11 @@ impl Arguments {
     /// Touches no disk and starts nothing.
     pub(super) fn run(&self) -> Exit {
         let ui = Ui::new(self.json, true);
-        let text = if self.json { format!("{{\"stack\":\"{VERSION}\"}}\n") } else { format!("stack {VERSION}\n") };
+        let text = if self.json {
+            format!("{{\"stack\":\"{VERSION}\"}}\n")
+        } else {
+            format!("stack {VERSION}\n")
+        };
         ui.data(&text);
         Exit::Done
     }

@@ -5,8 +5,8 @@ mod state;
 mod value;
 
 pub(crate) use plan::plan_document;
-pub(crate) use state::{output_document, outputs, state_document};
 use stack_plan::{Action, Reason};
+pub(crate) use state::{output_document, outputs, state_document};
 pub(crate) use value::raw_value;
 
 /// The words for an action.

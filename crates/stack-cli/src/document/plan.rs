@@ -81,8 +81,18 @@ struct ImportWire<'a> {
 
 /// A plan as a document, with its secrets.
 pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, timestamp: &str) -> String {
-    let variables = variables.iter().map(|(name, value)| (&**name, VariableWire { value: raw_value(value, true) }));
-    let outputs = plan.outputs.iter().map(|(name, change)| (name.as_str(), output_effect(change)));
+    let variables = variables.iter().map(|(name, value)| {
+        (
+            &**name,
+            VariableWire {
+                value: raw_value(value, true),
+            },
+        )
+    });
+    let outputs = plan
+        .outputs
+        .iter()
+        .map(|(name, change)| (name.as_str(), output_effect(change)));
     text(&PlanWire {
         format_version: FORMAT,
         stack_version: VERSION,
@@ -92,8 +102,15 @@ pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, 
         resource_drift: plan.drift.iter().map(drift).collect(),
         resource_changes: plan.changes.iter().map(change).collect(),
         output_changes: outputs.collect(),
-        prior_state: PriorWire { format_version: "1.0", values: prior_values(plan) },
-        checks: plan.checks.iter().map(|c| CheckWire::new(&c.address, &c.status)).collect(),
+        prior_state: PriorWire {
+            format_version: "1.0",
+            values: prior_values(plan),
+        },
+        checks: plan
+            .checks
+            .iter()
+            .map(|c| CheckWire::new(&c.address, &c.status))
+            .collect(),
         applyable: plan.has_changes(),
     })
 }
@@ -101,7 +118,10 @@ pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, 
 fn planned_values(plan: &Plan) -> Values {
     let planned = |change: &Change| {
         let after = change.after.as_ref().filter(|_| change.deposed.is_none())?;
-        Some((change.address.module.clone(), ResourceWire::new(&change.address, &change.provider.name, after)))
+        Some((
+            change.address.module.clone(),
+            ResourceWire::new(&change.address, &change.provider.name, after),
+        ))
     };
     let output = |(name, change): (&String, &OutputChange)| {
         Some((name.clone(), OutputWire::new(change.after.as_ref()?, true)))
@@ -115,7 +135,10 @@ fn planned_values(plan: &Plan) -> Values {
 fn prior_values(plan: &Plan) -> Values {
     let prior = |change: &Change| {
         let before = change.before.as_ref().filter(|_| change.deposed.is_none())?;
-        Some((change.address.module.clone(), ResourceWire::new(&change.address, &change.provider.name, before)))
+        Some((
+            change.address.module.clone(),
+            ResourceWire::new(&change.address, &change.provider.name, before),
+        ))
     };
     let output = |(name, change): (&String, &OutputChange)| {
         Some((name.clone(), OutputWire::new(change.before.as_ref()?, true)))
@@ -127,7 +150,11 @@ fn prior_values(plan: &Plan) -> Values {
 }
 
 fn change(change: &Change) -> ChangeWire<'_> {
-    let mut effect = object_effect(actions(change.action), change.before.as_ref(), change.after.as_ref());
+    let mut effect = object_effect(
+        actions(change.action),
+        change.before.as_ref(),
+        change.after.as_ref(),
+    );
     effect.replace_paths = change.replace_paths.iter().map(path).collect();
     effect.importing = change.importing.as_deref().map(|id| ImportWire { id });
     ChangeWire {
@@ -136,13 +163,20 @@ fn change(change: &Change) -> ChangeWire<'_> {
         deposed: change.deposed.as_ref().map(|key| key.as_str()),
         provider_name: change.provider.name.to_string(),
         change: effect,
-        action_reason: change.reason.as_ref().and_then(|reason| reason_name(reason, change.action)),
+        action_reason: change
+            .reason
+            .as_ref()
+            .and_then(|reason| reason_name(reason, change.action)),
         not_checked: change.not_checked.as_deref(),
     }
 }
 
 fn drift(drift: &Drift) -> ChangeWire<'_> {
-    let action = if drift.after.is_some() { Action::Update } else { Action::Delete };
+    let action = if drift.after.is_some() {
+        Action::Update
+    } else {
+        Action::Delete
+    };
     ChangeWire {
         name: NameWire::new(&drift.address),
         previous_address: None,

@@ -142,7 +142,11 @@ fn branch(path: &ModulePath, modules: &mut BTreeMap<ModulePath, Vec<ResourceWire
     let is_child = |m: &&ModulePath| m.split_last().is_some_and(|(parent, _)| parent == *path);
     let children: Vec<ModulePath> = modules.keys().filter(is_child).cloned().collect();
     let child_modules = children.iter().map(|child| branch(child, modules)).collect();
-    ModuleWire { address: path.to_string(), resources, child_modules }
+    ModuleWire {
+        address: path.to_string(),
+        resources,
+        child_modules,
+    }
 }
 
 /// A check with its result.
@@ -183,9 +187,16 @@ impl CheckWire {
             _ => "resource",
         };
         Self {
-            address: CheckAddressWire { to_display: address.to_owned(), kind, name },
+            address: CheckAddressWire {
+                to_display: address.to_owned(),
+                kind,
+                name,
+            },
             status: word,
-            problems: messages.iter().map(|m| ProblemWire { message: m.clone() }).collect(),
+            problems: messages
+                .iter()
+                .map(|m| ProblemWire { message: m.clone() })
+                .collect(),
         }
     }
 }
@@ -215,13 +226,21 @@ pub(crate) fn state_document(state: Option<&State>) -> String {
         serial: state.map(|s| s.serial),
         environment: state.map(|s| s.environment.clone()),
         values: state.map(values),
-        checks: state.into_iter().flat_map(|s| &s.checks).map(|(a, s)| CheckWire::new(a, s)).collect(),
+        checks: state
+            .into_iter()
+            .flat_map(|s| &s.checks)
+            .map(|(a, s)| CheckWire::new(a, s))
+            .collect(),
     };
     text(&wire)
 }
 
 fn values(state: &State) -> Values {
-    let resource = |(address, deposed, object): (&ResourceAddress, Option<&stack_state::DeposedKey>, &stack_state::Object)| {
+    let resource = |(address, deposed, object): (
+        &ResourceAddress,
+        Option<&stack_state::DeposedKey>,
+        &stack_state::Object,
+    )| {
         let wire = ResourceWire {
             schema_version: Some(object.schema_version),
             depends_on: object.dependencies.iter().map(ToString::to_string).collect(),
@@ -231,12 +250,18 @@ fn values(state: &State) -> Values {
         };
         (address.module.clone(), wire)
     };
-    Values { outputs: outputs(&state.outputs, true), root_module: tree(state.objects().map(resource).collect()) }
+    Values {
+        outputs: outputs(&state.outputs, true),
+        root_module: tree(state.objects().map(resource).collect()),
+    }
 }
 
 /// Outputs by name.
 pub(crate) fn outputs(outputs: &BTreeMap<String, Value>, reveal: bool) -> BTreeMap<String, OutputWire> {
-    outputs.iter().map(|(name, value)| (name.clone(), OutputWire::new(value, reveal))).collect()
+    outputs
+        .iter()
+        .map(|(name, value)| (name.clone(), OutputWire::new(value, reveal)))
+        .collect()
 }
 
 /// All outputs with their values as a document.

@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 use stack_core::codec::{Layout, to_plain_json, type_to_json};
-use stack_core::{Marks, Path, Type, Value};
 use stack_core::path::Step;
+use stack_core::{Marks, Path, Type, Value};
 
 fn raw(text: String) -> Box<RawValue> {
     // What the codec writes is JSON.
@@ -35,12 +35,16 @@ fn flags(value: &Value, part: &dyn Fn(&Value) -> bool, marked: &dyn Fn(Marks) ->
         return true.into();
     }
     match value.unmarked() {
-        Value::List(_, vs) | Value::Set(_, vs) | Value::Tuple(vs) => {
-            vs.iter().map(|v| flags(v, part, marked)).collect::<Vec<_>>().into()
-        }
+        Value::List(_, vs) | Value::Set(_, vs) | Value::Tuple(vs) => vs
+            .iter()
+            .map(|v| flags(v, part, marked))
+            .collect::<Vec<_>>()
+            .into(),
         Value::Map(_, vs) | Value::Object(vs) => {
             let all = vs.iter().map(|(name, v)| (name.clone(), flags(v, part, marked)));
-            all.filter(|(_, flag)| *flag != serde_json::Value::Bool(false)).collect::<serde_json::Map<_, _>>().into()
+            all.filter(|(_, flag)| *flag != serde_json::Value::Bool(false))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
         }
         _ => false.into(),
     }
@@ -61,16 +65,29 @@ mod tests {
 
     #[test]
     fn flags_name_only_what_is_meant() {
-        let object = |members: Vec<(&str, Value)>| Value::object(members.into_iter().map(|(k, v)| (k.to_owned(), v)));
+        let object =
+            |members: Vec<(&str, Value)>| Value::object(members.into_iter().map(|(k, v)| (k.to_owned(), v)));
         let value = object(vec![
             ("a", Value::unknown(Type::String)),
-            ("b", Value::tuple(vec![Value::from("x"), Value::from("y").sensitive()])),
+            (
+                "b",
+                Value::tuple(vec![Value::from("x"), Value::from("y").sensitive()]),
+            ),
             ("c", Value::NULL),
             ("d", object(vec![])),
         ]);
-        assert_eq!(unknown(&value), serde_json::json!({"a": true, "b": [false, false], "d": {}}));
-        assert_eq!(sensitive(&value), serde_json::json!({"b": [false, true], "d": {}}));
-        assert_eq!(raw_value(&value, true).get(), r#"{"b":["x","y"],"c":null,"d":{}}"#);
+        assert_eq!(
+            unknown(&value),
+            serde_json::json!({"a": true, "b": [false, false], "d": {}})
+        );
+        assert_eq!(
+            sensitive(&value),
+            serde_json::json!({"b": [false, true], "d": {}})
+        );
+        assert_eq!(
+            raw_value(&value, true).get(),
+            r#"{"b":["x","y"],"c":null,"d":{}}"#
+        );
         assert!(!raw_value(&value, false).get().contains("\"y\""));
     }
 }

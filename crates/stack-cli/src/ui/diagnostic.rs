@@ -17,7 +17,8 @@ const MOST_PLACES: usize = 10;
 pub(crate) fn render_all(diagnostics: &Diagnostics, sources: &SourceMap, paint: Paint) -> String {
     let mut groups: Vec<Vec<&Diagnostic>> = Vec::new();
     let same = |a: &Diagnostic, b: &Diagnostic| {
-        (a.severity, a.code, &a.summary, &a.detail, &a.hints) == (b.severity, b.code, &b.summary, &b.detail, &b.hints)
+        (a.severity, a.code, &a.summary, &a.detail, &a.hints)
+            == (b.severity, b.code, &b.summary, &b.detail, &b.hints)
     };
     for diagnostic in diagnostics.iter() {
         match groups.iter_mut().find(|group| same(group[0], diagnostic)) {
@@ -25,7 +26,10 @@ pub(crate) fn render_all(diagnostics: &Diagnostics, sources: &SourceMap, paint: 
             None => groups.push(vec![diagnostic]),
         }
     }
-    groups.iter().map(|group| render(group[0], &group[1..], sources, paint)).collect()
+    groups
+        .iter()
+        .map(|group| render(group[0], &group[1..], sources, paint))
+        .collect()
 }
 
 /// `module.a.aws_instance.b (main.hcl:12)`
@@ -47,7 +51,11 @@ fn render(diagnostic: &Diagnostic, others: &[&Diagnostic], sources: &SourceMap, 
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = Group::with_title(level.primary_title(diagnostic.summary.as_str()).id(diagnostic.code));
+    let mut group = Group::with_title(
+        level
+            .primary_title(diagnostic.summary.as_str())
+            .id(diagnostic.code),
+    );
     for element in places(diagnostic, sources) {
         group = match element {
             Place::Text(snippet) => group.element(snippet),
@@ -58,19 +66,35 @@ fn render(diagnostic: &Diagnostic, others: &[&Diagnostic], sources: &SourceMap, 
         group = group.element(Level::NOTE.with_name(Some("with")).message(note));
     }
     if !diagnostic.detail.is_empty() {
-        group = group.element(Level::NOTE.with_name(Some("cause")).message(normalize_untrusted_str(&diagnostic.detail)));
+        group = group.element(
+            Level::NOTE
+                .with_name(Some("cause"))
+                .message(normalize_untrusted_str(&diagnostic.detail)),
+        );
     }
     if !others.is_empty() {
-        let mut lines: Vec<String> = others.iter().take(MOST_PLACES).map(|d| place(d, sources)).collect();
+        let mut lines: Vec<String> = others
+            .iter()
+            .take(MOST_PLACES)
+            .map(|d| place(d, sources))
+            .collect();
         if others.len() > MOST_PLACES {
             lines.push(format!("and {} more", others.len() - MOST_PLACES));
         }
         group = group.element(Level::NOTE.with_name(Some("also")).message(lines.join("\n")));
     }
     for hint in &diagnostic.hints {
-        group = group.element(Level::HELP.with_name(Some("hint")).message(normalize_untrusted_str(hint)));
+        group = group.element(
+            Level::HELP
+                .with_name(Some("hint"))
+                .message(normalize_untrusted_str(hint)),
+        );
     }
-    let renderer = if paint.0 { Renderer::styled() } else { Renderer::plain() };
+    let renderer = if paint.0 {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(160);
     format!("{}\n\n", renderer.render(&[group]))
 }
@@ -79,7 +103,10 @@ fn render(diagnostic: &Diagnostic, others: &[&Diagnostic], sources: &SourceMap, 
 fn about(diagnostic: &Diagnostic) -> Option<String> {
     let address = diagnostic.address.as_ref()?;
     let path = diagnostic.path.as_ref().filter(|path| !path.0.is_empty());
-    Some(path.map_or_else(|| address.to_string(), |path| format!("{address}, attribute {path}")))
+    Some(path.map_or_else(
+        || address.to_string(),
+        |path| format!("{address}, attribute {path}"),
+    ))
 }
 
 /// Whether the text of a source may be shown: values of variables may be secret.
@@ -106,7 +133,9 @@ fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Vec<Place<'
         if !is_showable(&file.name) {
             let first = diagnostic.labels.iter().find(|(span, _)| span.file == id);
             if let Some((line, column)) = first.and_then(|(span, _)| sources.line_column(*span)) {
-                out.push(Place::Position(Origin::path(&*file.name).line(line).char_column(column)));
+                out.push(Place::Position(
+                    Origin::path(&*file.name).line(line).char_column(column),
+                ));
             }
             continue;
         }
@@ -115,7 +144,11 @@ fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Vec<Place<'
             if span.file != id {
                 continue;
             }
-            let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let kind = if i == 0 {
+                AnnotationKind::Primary
+            } else {
+                AnnotationKind::Context
+            };
             let annotation = kind.span(range(*span, &file.text));
             let label = Some(note.as_str()).filter(|note| !note.is_empty());
             snippet = snippet.annotation(annotation.label(label));
@@ -182,7 +215,10 @@ mod tests {
     fn values_of_variables_are_not_shown() {
         let diagnostic = Diagnostic::error("STK0001", "Syntax", "Wrong.").at(span(1, 11..19));
         let text = render(&diagnostic, &[], &map(), Paint(false));
-        assert!(text.contains("secret.vars.hcl:1:12") && !text.contains("canary"), "{text}");
+        assert!(
+            text.contains("secret.vars.hcl:1:12") && !text.contains("canary"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -74,7 +74,10 @@ pub(crate) fn elapsed(time: Duration) -> String {
 
 /// The name of an object.
 pub(crate) fn name(address: &ResourceAddress, deposed: Option<&DeposedKey>) -> String {
-    deposed.map_or_else(|| address.to_string(), |key| format!("{address} (deposed object {key})"))
+    deposed.map_or_else(
+        || address.to_string(),
+        |key| format!("{address} (deposed object {key})"),
+    )
 }
 
 fn with_id(id: Option<&String>) -> String {
@@ -154,15 +157,30 @@ mod tests {
     #[test]
     fn times_are_short() {
         let time = |ms| elapsed(Duration::from_millis(ms));
-        assert_eq!([time(40), time(9_940), time(59_900), time(185_000)], ["0.0s", "9.9s", "59s", "3m05s"]);
+        assert_eq!(
+            [time(40), time(9_940), time(59_900), time(185_000)],
+            ["0.0s", "9.9s", "59s", "3m05s"]
+        );
     }
 
     #[test]
     fn reads_of_a_refresh_are_told_in_one_line() {
-        let asking = Event::Asking { reads: 1, data: 2, previews: 0 };
-        assert_eq!(line(&asking, Paint(false)).unwrap(), "Asking the real systems for 1 object, 2 data sources");
+        let asking = Event::Asking {
+            reads: 1,
+            data: 2,
+            previews: 0,
+        };
+        assert_eq!(
+            line(&asking, Paint(false)).unwrap(),
+            "Asking the real systems for 1 object, 2 data sources"
+        );
         let address: ResourceAddress = "stack_data.a".parse().unwrap();
-        let started = Event::Started { address, deposed: None, doing: Doing::Refreshing, id: None };
+        let started = Event::Started {
+            address,
+            deposed: None,
+            doing: Doing::Refreshing,
+            id: None,
+        };
         assert_eq!(line(&started, Paint(false)), None);
     }
 }

@@ -142,7 +142,11 @@ struct ObjectWire<'a> {
 
 impl<'a> ObjectWire<'a> {
     fn new(address: &ResourceAddress, deposed: Option<&'a DeposedKey>, doing: Doing) -> Self {
-        Self { address: address.to_string(), deposed: deposed.map(DeposedKey::as_str), action: doing_name(doing) }
+        Self {
+            address: address.to_string(),
+            deposed: deposed.map(DeposedKey::as_str),
+            action: doing_name(doing),
+        }
     }
 }
 
@@ -196,11 +200,21 @@ impl<'a> DiagnosticWire<'a> {
     pub(crate) fn new(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Self {
         let range = diagnostic.labels.first().and_then(|(span, _)| {
             let position = |byte: u32| {
-                let at = stack_core::Span { start: byte, end: byte, ..*span };
-                sources.line_column(at).map(|(line, column)| PositionWire { line, column, byte })
+                let at = stack_core::Span {
+                    start: byte,
+                    end: byte,
+                    ..*span
+                };
+                sources
+                    .line_column(at)
+                    .map(|(line, column)| PositionWire { line, column, byte })
             };
             let filename = &*sources.get(span.file)?.name;
-            Some(RangeWire { filename, start: position(span.start)?, end: position(span.end)? })
+            Some(RangeWire {
+                filename,
+                start: position(span.start)?,
+                end: position(span.end)?,
+            })
         });
         Self {
             severity: match diagnostic.severity {
@@ -230,7 +244,9 @@ struct Stamped<'a> {
 
 fn write(line: Line<'_>, message: Option<String>) -> String {
     let now = time::OffsetDateTime::now_utc();
-    let at = now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let at = now
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default();
     let mut text = serde_json::to_string(&Stamped { at, message, line }).unwrap_or_default();
     text.push('\n');
     text
@@ -238,19 +254,36 @@ fn write(line: Line<'_>, message: Option<String>) -> String {
 
 /// The first line of every command.
 pub(crate) fn version_line() -> String {
-    write(Line::Version { format: FORMAT, stack: VERSION }, None)
+    write(
+        Line::Version {
+            format: FORMAT,
+            stack: VERSION,
+        },
+        None,
+    )
 }
 
 /// A diagnostic that belongs to no event.
 pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
-    write(Line::Diagnostic { diagnostic: DiagnosticWire::new(diagnostic, sources) }, None)
+    write(
+        Line::Diagnostic {
+            diagnostic: DiagnosticWire::new(diagnostic, sources),
+        },
+        None,
+    )
 }
 
 /// A plan: drift, changes, and their number.
 pub(crate) fn plan_lines(plan: &Plan) -> String {
     let mut out = String::new();
     for drift in &plan.drift {
-        out.push_str(&write(Line::Drift { address: drift.address.to_string(), deleted: drift.after.is_none() }, None));
+        out.push_str(&write(
+            Line::Drift {
+                address: drift.address.to_string(),
+                deleted: drift.after.is_none(),
+            },
+            None,
+        ));
     }
     for change in &plan.changes {
         if change.action.is_no_op() && change.previous_address.is_none() && change.importing.is_none() {
@@ -261,7 +294,10 @@ pub(crate) fn plan_lines(plan: &Plan) -> String {
             previous_address: change.previous_address.as_ref().map(ToString::to_string),
             deposed: change.deposed.as_ref().map(DeposedKey::as_str),
             actions: actions(change.action),
-            reason: change.reason.as_ref().and_then(|reason: &Reason| reason_name(reason, change.action)),
+            reason: change
+                .reason
+                .as_ref()
+                .and_then(|reason: &Reason| reason_name(reason, change.action)),
         };
         out.push_str(&write(line, None));
     }
@@ -271,8 +307,24 @@ pub(crate) fn plan_lines(plan: &Plan) -> String {
 
 /// How much of each thing was planned or done.
 pub(crate) fn summary_line(operation: &str, counts: Counts) -> String {
-    let Counts { import, add, change, destroy, forget } = counts;
-    write(Line::ChangeSummary { operation, import, add, change, remove: destroy, forget }, None)
+    let Counts {
+        import,
+        add,
+        change,
+        destroy,
+        forget,
+    } = counts;
+    write(
+        Line::ChangeSummary {
+            operation,
+            import,
+            add,
+            change,
+            remove: destroy,
+            forget,
+        },
+        None,
+    )
 }
 
 /// The outputs after an apply; sensitive ones are masked.
@@ -283,31 +335,70 @@ pub(crate) fn outputs_line(outputs: Box<RawValue>) -> String {
 fn event_line(event: &Event, sources: &SourceMap) -> String {
     let text = line(event, Paint(false));
     let line = match event {
-        Event::Asking { reads, data, previews } => Line::Asking { reads: *reads, data: *data, previews: *previews },
-        Event::ApplyStarted { operations, estimate } => {
-            Line::ApplyStarted { operations: *operations, estimate_seconds: estimate.as_secs_f64() }
-        }
-        Event::Started { address, deposed, doing, id } => {
-            Line::Started { object: ObjectWire::new(address, deposed.as_ref(), *doing), id: id.as_deref() }
-        }
-        Event::Progress { address, text } => Line::Progress { address: address.to_string(), text },
-        Event::Retrying { address, error, pause } => {
-            Line::Retrying { address: address.to_string(), error, pause_seconds: pause.as_secs_f64() }
-        }
-        Event::Finished { address, deposed, doing, id, elapsed } => Line::Finished {
+        Event::Asking {
+            reads,
+            data,
+            previews,
+        } => Line::Asking {
+            reads: *reads,
+            data: *data,
+            previews: *previews,
+        },
+        Event::ApplyStarted { operations, estimate } => Line::ApplyStarted {
+            operations: *operations,
+            estimate_seconds: estimate.as_secs_f64(),
+        },
+        Event::Started {
+            address,
+            deposed,
+            doing,
+            id,
+        } => Line::Started {
+            object: ObjectWire::new(address, deposed.as_ref(), *doing),
+            id: id.as_deref(),
+        },
+        Event::Progress { address, text } => Line::Progress {
+            address: address.to_string(),
+            text,
+        },
+        Event::Retrying {
+            address,
+            error,
+            pause,
+        } => Line::Retrying {
+            address: address.to_string(),
+            error,
+            pause_seconds: pause.as_secs_f64(),
+        },
+        Event::Finished {
+            address,
+            deposed,
+            doing,
+            id,
+            elapsed,
+        } => Line::Finished {
             object: ObjectWire::new(address, deposed.as_ref(), *doing),
             id: id.as_deref(),
             elapsed_seconds: elapsed.as_secs_f64(),
         },
-        Event::Failed { address, doing, elapsed, diagnostic } => Line::Failed {
+        Event::Failed {
+            address,
+            doing,
+            elapsed,
+            diagnostic,
+        } => Line::Failed {
             object: ObjectWire::new(address, None, *doing),
             elapsed_seconds: elapsed.as_secs_f64(),
             diagnostic: DiagnosticWire::new(diagnostic, sources),
         },
-        Event::Skipped { address, because } => {
-            Line::Skipped { address: address.to_string(), because: because.as_ref().map(ToString::to_string) }
-        }
-        Event::Recovered { address, outcome } => Line::Recovered { address: address.to_string(), outcome },
+        Event::Skipped { address, because } => Line::Skipped {
+            address: address.to_string(),
+            because: because.as_ref().map(ToString::to_string),
+        },
+        Event::Recovered { address, outcome } => Line::Recovered {
+            address: address.to_string(),
+            outcome,
+        },
         Event::Check { address, status } => {
             let (status, messages) = match status {
                 CheckStatus::Passed => ("pass", &[][..]),
@@ -315,10 +406,18 @@ fn event_line(event: &Event, sources: &SourceMap) -> String {
                 CheckStatus::Error(messages) => ("error", messages.as_slice()),
                 CheckStatus::Unknown => ("unknown", &[][..]),
             };
-            Line::Check { address, status, messages }
+            Line::Check {
+                address,
+                status,
+                messages,
+            }
         }
-        Event::Diagnostic(diagnostic) => Line::Diagnostic { diagnostic: DiagnosticWire::new(diagnostic, sources) },
-        Event::Interrupted { abandoning } => Line::Interrupted { abandoning: *abandoning },
+        Event::Diagnostic(diagnostic) => Line::Diagnostic {
+            diagnostic: DiagnosticWire::new(diagnostic, sources),
+        },
+        Event::Interrupted { abandoning } => Line::Interrupted {
+            abandoning: *abandoning,
+        },
     };
     write(line, text)
 }
@@ -337,7 +436,12 @@ mod tests {
     #[test]
     fn a_line_is_one_object_with_a_type() {
         let address: ResourceAddress = "stack_data.a[\"x\"]".parse().unwrap();
-        let event = Event::Started { address, deposed: None, doing: Doing::Creating, id: None };
+        let event = Event::Started {
+            address,
+            deposed: None,
+            doing: Doing::Creating,
+            id: None,
+        };
         let wanted = serde_json::json!({
             "at": "now", "type": "started", "address": "stack_data.a[\"x\"]", "action": "create",
             "message": "stack_data.a[\"x\"]: Creating...",

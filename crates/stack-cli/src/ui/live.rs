@@ -44,7 +44,11 @@ fn style(template: &str) -> ProgressStyle {
 impl LiveEvents {
     /// Nothing is drawn before the first event.
     pub(crate) fn new(paint: Paint) -> Self {
-        Self { paint, all: MultiProgress::new(), view: Mutex::default() }
+        Self {
+            paint,
+            all: MultiProgress::new(),
+            view: Mutex::default(),
+        }
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
@@ -67,7 +71,11 @@ impl LiveEvents {
         if view.running.len() >= MOST {
             return;
         }
-        let text = format!("{}: {}...", self.paint.bold(&name(address, deposed)), doing_word(doing));
+        let text = format!(
+            "{}: {}...",
+            self.paint.bold(&name(address, deposed)),
+            doing_word(doing)
+        );
         let bar = self.spinner(&view, text);
         view.running.insert((address.clone(), deposed.cloned()), bar);
     }
@@ -92,13 +100,19 @@ impl LiveEvents {
 
 /// What is left by the estimate, or by the pace so far where that is slower.
 fn remaining(view: &View, whole: &ProgressBar) -> String {
-    let (Some(start), Some(length)) = (view.start, whole.length()) else { return String::new() };
+    let (Some(start), Some(length)) = (view.start, whole.length()) else {
+        return String::new();
+    };
     let done = whole.position();
     if done == 0 || done >= length {
         return String::new();
     }
     let by_estimate = view.estimate.saturating_sub(start.elapsed());
-    if by_estimate.is_zero() { String::new() } else { format!("about {} left", elapsed(by_estimate)) }
+    if by_estimate.is_zero() {
+        String::new()
+    } else {
+        format!("about {} left", elapsed(by_estimate))
+    }
 }
 
 impl Events for LiveEvents {
@@ -122,9 +136,20 @@ impl Events for LiveEvents {
                 view.start = Some(Instant::now());
                 return;
             }
-            Event::Started { doing: Doing::Refreshing | Doing::Previewing, .. }
-            | Event::Finished { doing: Doing::Refreshing | Doing::Previewing, .. } => return,
-            Event::Started { address, deposed, doing, .. } => {
+            Event::Started {
+                doing: Doing::Refreshing | Doing::Previewing,
+                ..
+            }
+            | Event::Finished {
+                doing: Doing::Refreshing | Doing::Previewing,
+                ..
+            } => return,
+            Event::Started {
+                address,
+                deposed,
+                doing,
+                ..
+            } => {
                 self.started(address, deposed.as_ref(), *doing);
                 return;
             }
@@ -138,7 +163,10 @@ impl Events for LiveEvents {
             Event::Failed { address, .. } => self.ended(address, None, true),
             Event::Skipped { address, .. } => self.ended(address, None, true),
             Event::Recovered { address, .. } => self.ended(address, None, false),
-            Event::Retrying { .. } | Event::Check { .. } | Event::Diagnostic(_) | Event::Interrupted { .. } => {}
+            Event::Retrying { .. }
+            | Event::Check { .. }
+            | Event::Diagnostic(_)
+            | Event::Interrupted { .. } => {}
         }
         if let Some(text) = line(&event, self.paint) {
             self.print(&text);

@@ -70,7 +70,9 @@ impl Ui {
     /// Shows diagnostics, all in one list.
     pub(crate) fn diagnostics(&self, diagnostics: &Diagnostics, sources: &SourceMap) {
         if self.json {
-            diagnostics.iter().for_each(|d| self.data(&json::diagnostic_line(d, sources)));
+            diagnostics
+                .iter()
+                .for_each(|d| self.data(&json::diagnostic_line(d, sources)));
         } else {
             self.error_stream(&diagnostic::render_all(diagnostics, sources, self.err));
         }
@@ -100,7 +102,11 @@ pub(crate) struct Paint(pub(crate) bool);
 
 impl Paint {
     fn with(self, code: &str, text: &str) -> String {
-        if self.0 && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.0 && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
     /// Bold.
     pub(crate) fn bold(self, text: &str) -> String {

@@ -1,6 +1,7 @@
 //! A plan for people.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use stack_core::{Nesting, Path, ResourceAddress, Schema, Value};
 use stack_plan::{Action, Catalog, Change, Drift, Mode, OutputChange, Plan, Reason};
@@ -55,7 +56,11 @@ impl std::fmt::Display for Counts {
         if self.import > 0 {
             write!(f, "{} to import, ", self.import)?;
         }
-        write!(f, "{} to add, {} to change, {} to destroy", self.add, self.change, self.destroy)?;
+        write!(
+            f,
+            "{} to add, {} to change, {} to destroy",
+            self.add, self.change, self.destroy
+        )?;
         if self.forget > 0 {
             write!(f, ", {} to forget", self.forget)?;
         }
@@ -91,12 +96,12 @@ impl PlanView<'_> {
                 out.push('\n');
             }
             if self.plan.mode != Mode::RefreshOnly {
-                out.push_str(&format!("{} {}.\n", self.paint.bold("Plan:"), Counts::of(self.plan)));
+                let _ = writeln!(out, "{} {}.", self.paint.bold("Plan:"), Counts::of(self.plan));
             }
         }
         if !outputs.is_empty() {
             let space = if shown.is_empty() { "" } else { "\n" };
-            out.push_str(&format!("{space}Changes to Outputs:\n{outputs}"));
+            let _ = write!(out, "{space}Changes to Outputs:\n{outputs}");
         }
         out.push_str(&self.checks());
         out
@@ -109,7 +114,9 @@ impl PlanView<'_> {
             Mode::RefreshOnly if self.plan.drift.is_empty() => {
                 ("No changes.", "The real objects still match what is recorded.")
             }
-            Mode::RefreshOnly => return "An apply of this plan records these changes and changes nothing else.\n".to_owned(),
+            Mode::RefreshOnly => {
+                return "An apply of this plan records these changes and changes nothing else.\n".to_owned();
+            }
         };
         format!("{} {text}\n", self.paint.bold(&self.paint.green(head)))
     }
@@ -122,40 +129,80 @@ impl PlanView<'_> {
     }
 
     fn drift(&self) -> String {
-        let drift: Vec<&Drift> = self.plan.drift.iter().filter(|d| d.after.as_ref() != Some(&d.before)).collect();
+        let drift: Vec<&Drift> = self
+            .plan
+            .drift
+            .iter()
+            .filter(|d| d.after.as_ref() != Some(&d.before))
+            .collect();
         if drift.is_empty() {
             return String::new();
         }
-        let head = self.paint.bold(&self.paint.cyan("Note: Objects have changed outside of stack"));
-        let mut out = format!("{head}\n\nSince the last apply these objects were changed by somebody else:\n\n");
+        let head = self
+            .paint
+            .bold(&self.paint.cyan("Note: Objects have changed outside of stack"));
+        let mut out =
+            format!("{head}\n\nSince the last apply these objects were changed by somebody else:\n\n");
         for drift in drift {
-            let what = if drift.after.is_some() { "has changed" } else { "has been deleted" };
-            out.push_str(&format!("  {}\n", self.paint.bold(&format!("# {} {what}", drift.address))));
-            let sign = if drift.after.is_some() { Sign::Change } else { Sign::Remove };
-            let body = Body { values: self.values(&[]), schema: self.schema(&drift.address) };
-            out.push_str(&body.block(0, sign, &header(&drift.address), Some(&drift.before), drift.after.as_ref()));
+            let what = if drift.after.is_some() {
+                "has changed"
+            } else {
+                "has been deleted"
+            };
+            let _ = writeln!(
+                out,
+                "  {}",
+                self.paint.bold(&format!("# {} {what}", drift.address))
+            );
+            let sign = if drift.after.is_some() {
+                Sign::Change
+            } else {
+                Sign::Remove
+            };
+            let body = Body {
+                values: self.values(&[]),
+                schema: self.schema(&drift.address),
+            };
+            out.push_str(&body.block(
+                0,
+                sign,
+                &header(&drift.address),
+                Some(&drift.before),
+                drift.after.as_ref(),
+            ));
             out.push('\n');
         }
         out
     }
 
     fn values<'p>(&self, replace: &'p [Path]) -> Values<'p> {
-        Values { paint: self.paint, replace }
+        Values {
+            paint: self.paint,
+            replace,
+        }
     }
 
     fn change(&self, change: &Change) -> String {
         let mut out = String::new();
         for line in self.titles(change) {
-            out.push_str(&format!("  {}\n", self.paint.bold(&format!("# {line}"))));
+            let _ = writeln!(out, "  {}", self.paint.bold(&format!("# {line}")));
         }
-        let body = Body { values: self.values(&change.replace_paths), schema: self.schema(&change.address) };
+        let body = Body {
+            values: self.values(&change.replace_paths),
+            schema: self.schema(&change.address),
+        };
         let (before, after) = match change.action {
             Action::Read => (None, change.after.as_ref().or(change.config.as_ref())),
             Action::Forget | Action::NoOp => (change.before.as_ref(), change.before.as_ref()),
             Action::Create if change.before.is_none() => (None, change.after.as_ref()),
             _ => (change.before.as_ref(), change.after.as_ref()),
         };
-        out.push_str(&body.object(&self.symbol(change.action), &header(&change.address), before, after));
+        out.push_str(&body.object(
+            &self.symbol(change.action),
+            &header(&change.address),
+            before,
+            after,
+        ));
         if let Some(rendered) = &change.rendered {
             let values = self.values(&[]);
             for line in rendered.lines() {
@@ -163,7 +210,11 @@ impl PlanView<'_> {
             }
         }
         if let Some(reason) = &change.not_checked {
-            out.push_str(&format!("    {}\n", self.paint.yellow(&format!("# not checked: {reason}"))));
+            let _ = writeln!(
+                out,
+                "    {}",
+                self.paint.yellow(&format!("# not checked: {reason}"))
+            );
         }
         out
     }
@@ -225,9 +276,14 @@ impl PlanView<'_> {
                 _ if !change.is_change() => return None,
                 (None, Some(after)) => (Sign::Add, values.value(after, 0, Sign::Add)),
                 (Some(before), Some(after)) => values.difference(before, after, &Path::root(), 0),
-                (Some(before), None) => {
-                    (Sign::Remove, format!("{} -> {}", values.value(before, 0, Sign::Remove), self.paint.dim("null")))
-                }
+                (Some(before), None) => (
+                    Sign::Remove,
+                    format!(
+                        "{} -> {}",
+                        values.value(before, 0, Sign::Remove),
+                        self.paint.dim("null")
+                    ),
+                ),
                 (None, None) => return None,
             };
             Some(Entry::new(name.clone(), sign, text))
@@ -238,11 +294,19 @@ impl PlanView<'_> {
 
     /// Checks that fail already.
     fn checks(&self) -> String {
-        let failing: Vec<String> = self.plan.checks.iter().flat_map(|c| check_lines(&c.address, &c.status)).collect();
+        let failing: Vec<String> = self
+            .plan
+            .checks
+            .iter()
+            .flat_map(|c| check_lines(&c.address, &c.status))
+            .collect();
         if failing.is_empty() {
             return String::new();
         }
-        let lines: String = failing.iter().map(|line| format!("  {} {line}\n", self.paint.yellow("!"))).collect();
+        let lines: String = failing
+            .iter()
+            .map(|line| format!("  {} {line}\n", self.paint.yellow("!")))
+            .collect();
         format!("\nChecks that do not hold:\n{lines}")
     }
 }
@@ -251,7 +315,10 @@ impl PlanView<'_> {
 pub(crate) fn check_lines(address: &str, status: &CheckStatus) -> Vec<String> {
     match status {
         CheckStatus::Failed(messages) => messages.iter().map(|m| format!("{address}: {m}")).collect(),
-        CheckStatus::Error(messages) => messages.iter().map(|m| format!("{address} could not be evaluated: {m}")).collect(),
+        CheckStatus::Error(messages) => messages
+            .iter()
+            .map(|m| format!("{address} could not be evaluated: {m}"))
+            .collect(),
         CheckStatus::Passed | CheckStatus::Unknown => Vec::new(),
     }
 }
@@ -280,11 +347,17 @@ fn why(change: &Change, reason: &Reason) -> Option<String> {
         Reason::WrongRepetition => "because count or for_each was added or removed".to_owned(),
         Reason::Deposed => "left from a partly failed replacement of this instance".to_owned(),
         Reason::Removed => "because a removed block says so".to_owned(),
-        Reason::ContainerEnds if change.action == Action::Forget => "because what it lives in ends".to_owned(),
+        Reason::ContainerEnds if change.action == Action::Forget => {
+            "because what it lives in ends".to_owned()
+        }
         Reason::ConfigUnknown => "config refers to values not yet known".to_owned(),
         Reason::DependencyPending => "depends on a resource with changes pending".to_owned(),
         Reason::Gone => "because it was removed by somebody else".to_owned(),
-        Reason::CannotUpdate | Reason::Tainted | Reason::Requested | Reason::Triggered | Reason::ContainerEnds => {
+        Reason::CannotUpdate
+        | Reason::Tainted
+        | Reason::Requested
+        | Reason::Triggered
+        | Reason::ContainerEnds => {
             return None;
         }
     };
@@ -301,11 +374,22 @@ impl Body<'_> {
     /// An object with its own mark in front.
     fn object(&self, symbol: &str, header: &str, before: Option<&Value>, after: Option<&Value>) -> String {
         let inside = self.inside(1, self.schema, before, after, &Path::root());
-        if inside.is_empty() { format!("{symbol} {header} {{}}\n") } else { format!("{symbol} {header} {{\n{inside}    }}\n") }
+        if inside.is_empty() {
+            format!("{symbol} {header} {{}}\n")
+        } else {
+            format!("{symbol} {header} {{\n{inside}    }}\n")
+        }
     }
 
     /// An object or nested block with a plain sign in front.
-    fn block(&self, level: usize, sign: Sign, header: &str, before: Option<&Value>, after: Option<&Value>) -> String {
+    fn block(
+        &self,
+        level: usize,
+        sign: Sign,
+        header: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) -> String {
         let inside = self.inside(level + 1, self.schema, before, after, &Path::root());
         let head = self.values.line(level, sign, &format!("{header} {{"));
         format!("{head}{inside}{}", self.values.line(level, Sign::None, "}"))
@@ -320,7 +404,10 @@ impl Body<'_> {
         after: Option<&Value>,
         path: &Path,
     ) -> String {
-        let members = [before, after].into_iter().flatten().filter_map(Value::as_mapping);
+        let members = [before, after]
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_mapping);
         let all: BTreeSet<String> = members.flat_map(|m| m.keys().cloned()).collect();
         let is_block = |name: &str| schema.is_some_and(|schema| schema.blocks.contains_key(name));
         let (mut entries, mut hidden) = (Vec::new(), 0);
@@ -332,7 +419,12 @@ impl Body<'_> {
             }
             let entry = match (before, after) {
                 (None, _) => Some((Sign::Add, self.values.value(&b, level, Sign::Add))),
-                (Some(_), None) => Some(self.values.difference(&a, &Value::Null(a.ty()), &Path::root(), level)),
+                (Some(_), None) => {
+                    Some(
+                        self.values
+                            .difference(&a, &Value::Null(a.ty()), &Path::root(), level),
+                    )
+                }
                 (Some(_), Some(_)) if a == b => {
                     let names_it = path.0.is_empty() && (name == "id" || name == "name");
                     let shown = names_it.then(|| (Sign::None, self.values.value(&b, level, Sign::None)));
@@ -351,7 +443,9 @@ impl Body<'_> {
         }
         for (name, block) in schema.into_iter().flat_map(|schema| &schema.blocks) {
             let members = |v: Option<&Value>| -> Vec<Value> {
-                let Some(value) = v.and_then(|v| v.attribute(name)) else { return Vec::new() };
+                let Some(value) = v.and_then(|v| v.attribute(name)) else {
+                    return Vec::new();
+                };
                 match block.nesting {
                     _ if value.is_null() => Vec::new(),
                     Nesting::List => value.as_sequence().map(<[Value]>::to_vec).unwrap_or_default(),
@@ -394,7 +488,10 @@ pub(crate) fn recorded(
         title.push_str(" (tainted)");
     }
     let schema = catalog.resource(&address.ty).map(|ty| ty.schema());
-    let body = Body { values: Values { paint, replace: &[] }, schema };
+    let body = Body {
+        values: Values { paint, replace: &[] },
+        schema,
+    };
     let inside = body.listing(0, schema, &object.attributes);
     format!("{}\n{} {{\n{inside}}}\n", paint.bold(&title), header(address))
 }
@@ -403,13 +500,19 @@ impl Body<'_> {
     /// All attributes and blocks, without signs.
     fn listing(&self, level: usize, schema: Option<&Schema>, value: &Value) -> String {
         let is_block = |name: &str| schema.is_some_and(|schema| schema.blocks.contains_key(name));
-        let shown = value.as_mapping().into_iter().flatten().filter(|(name, v)| !is_block(name) && (!v.is_null() || hides(v)));
+        let shown = value
+            .as_mapping()
+            .into_iter()
+            .flatten()
+            .filter(|(name, v)| !is_block(name) && (!v.is_null() || hides(v)));
         let entry = |(name, v): (&String, &Value)| {
             Entry::new(name.clone(), Sign::None, self.values.value(v, level, Sign::None))
         };
         let mut out = self.values.entries(&shown.map(entry).collect::<Vec<_>>(), level);
         for (name, block) in schema.into_iter().flat_map(|schema| &schema.blocks) {
-            let Some(part) = value.attribute(name).filter(|v| !v.is_null()) else { continue };
+            let Some(part) = value.attribute(name).filter(|v| !v.is_null()) else {
+                continue;
+            };
             let members = match block.nesting {
                 Nesting::List => part.as_sequence().map(<[Value]>::to_vec).unwrap_or_default(),
                 Nesting::Single => vec![part.clone()],

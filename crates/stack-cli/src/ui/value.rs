@@ -3,6 +3,7 @@
 //! A line has its sign two columns before its text, and each level of nesting is four columns further in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use similar::{ChangeTag, DiffOp, TextDiff};
 use stack_core::path::Step;
@@ -64,14 +65,26 @@ impl Values<'_> {
     fn hidden(self, level: usize, count: usize, what: &str) -> String {
         match count {
             0 => String::new(),
-            1 => self.line(level, Sign::None, &self.paint.dim(&format!("# (1 unchanged {what} hidden)"))),
-            n => self.line(level, Sign::None, &self.paint.dim(&format!("# ({n} unchanged {what}s hidden)"))),
+            1 => self.line(
+                level,
+                Sign::None,
+                &self.paint.dim(&format!("# (1 unchanged {what} hidden)")),
+            ),
+            n => self.line(
+                level,
+                Sign::None,
+                &self.paint.dim(&format!("# ({n} unchanged {what}s hidden)")),
+            ),
         }
     }
 
     /// ` # forces replacement` for a path that does.
     fn forces(self, path: &Path) -> String {
-        if self.replace.contains(path) { self.paint.red(REPLACES) } else { String::new() }
+        if self.replace.contains(path) {
+            self.paint.red(REPLACES)
+        } else {
+            String::new()
+        }
     }
 
     /// A value; its members carry the sign. `level` is that of the line the value begins on.
@@ -86,14 +99,16 @@ impl Values<'_> {
             Value::String(s) if is_text(s) => {
                 let mut out = "<<-EOT\n".to_owned();
                 for line in s.lines() {
-                    out.push_str(&format!("{}  {}\n", indent(level + 1), visible(line)));
+                    let _ = writeln!(out, "{}  {}", indent(level + 1), visible(line));
                 }
-                out.push_str(&format!("{}  EOT", indent(level)));
+                let _ = write!(out, "{}  EOT", indent(level));
                 out
             }
             Value::String(s) => quoted(s),
             Value::List(_, vs) | Value::Set(_, vs) | Value::Tuple(vs) => {
-                let lines = vs.iter().map(|v| self.line(level + 1, sign, &format!("{},", self.value(v, level + 1, sign))));
+                let lines = vs
+                    .iter()
+                    .map(|v| self.line(level + 1, sign, &format!("{},", self.value(v, level + 1, sign))));
                 group('[', lines.collect(), ']', level)
             }
             Value::Map(_, vs) | Value::Object(vs) => {
@@ -117,16 +132,32 @@ impl Values<'_> {
     }
 
     /// The difference of two values that are not the same, with the sign of its first line.
-    pub(crate) fn difference(self, before: &Value, after: &Value, path: &Path, level: usize) -> (Sign, String) {
+    pub(crate) fn difference(
+        self,
+        before: &Value,
+        after: &Value,
+        path: &Path,
+        level: usize,
+    ) -> (Sign, String) {
         let forces = self.forces(path);
         if hides(before) || hides(after) {
             return (Sign::Change, format!("{SENSITIVE}{forces}"));
         }
         if after.is_null() {
-            return (Sign::Remove, format!("{} -> {}{forces}", self.value(before, level, Sign::Remove), self.paint.dim("null")));
+            return (
+                Sign::Remove,
+                format!(
+                    "{} -> {}{forces}",
+                    self.value(before, level, Sign::Remove),
+                    self.paint.dim("null")
+                ),
+            );
         }
         if before.is_null() {
-            return (Sign::Add, first_line(&self.value(after, level, Sign::Add), &forces));
+            return (
+                Sign::Add,
+                first_line(&self.value(after, level, Sign::Add), &forces),
+            );
         }
         let text = match (before.unmarked(), after.unmarked()) {
             (Value::String(a), Value::String(b)) if is_text(a) || is_text(b) => self.text(a, b, level),
@@ -147,7 +178,9 @@ impl Values<'_> {
     }
 
     fn mapping(self, before: &Value, after: &Value, path: &Path, level: usize) -> String {
-        let (Some(a), Some(b)) = (before.as_mapping(), after.as_mapping()) else { return String::new() };
+        let (Some(a), Some(b)) = (before.as_mapping(), after.as_mapping()) else {
+            return String::new();
+        };
         let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
         let (mut entries, mut hidden) = (Vec::new(), 0);
         for name in names {
@@ -159,9 +192,15 @@ impl Values<'_> {
                     let (sign, text) = self.difference(a, b, &inner, level + 1);
                     entries.push(Entry::new(shown, sign, text));
                 }
-                (None, Some(b)) => entries.push(Entry::new(shown, Sign::Add, self.value(b, level + 1, Sign::Add))),
+                (None, Some(b)) => {
+                    entries.push(Entry::new(shown, Sign::Add, self.value(b, level + 1, Sign::Add)))
+                }
                 (Some(a), None) => {
-                    let text = format!("{} -> {}", self.value(a, level + 1, Sign::Remove), self.paint.dim("null"));
+                    let text = format!(
+                        "{} -> {}",
+                        self.value(a, level + 1, Sign::Remove),
+                        self.paint.dim("null")
+                    );
                     entries.push(Entry::new(shown, Sign::Remove, text));
                 }
                 (None, None) => {}
@@ -172,9 +211,16 @@ impl Values<'_> {
     }
 
     fn set(self, before: &Value, after: &Value, level: usize) -> String {
-        let (a, b) = (before.as_sequence().unwrap_or(&[]), after.as_sequence().unwrap_or(&[]));
-        let member = |sign, v: &Value| self.line(level + 1, sign, &format!("{},", self.value(v, level + 1, sign)));
-        let gone = a.iter().filter(|v| !b.contains(v)).map(|v| member(Sign::Remove, v));
+        let (a, b) = (
+            before.as_sequence().unwrap_or(&[]),
+            after.as_sequence().unwrap_or(&[]),
+        );
+        let member =
+            |sign, v: &Value| self.line(level + 1, sign, &format!("{},", self.value(v, level + 1, sign)));
+        let gone = a
+            .iter()
+            .filter(|v| !b.contains(v))
+            .map(|v| member(Sign::Remove, v));
         let new = b.iter().filter(|v| !a.contains(v)).map(|v| member(Sign::Add, v));
         let lines: String = gone.chain(new).collect();
         let hidden = self.hidden(level + 1, a.iter().filter(|v| b.contains(v)).count(), "element");
@@ -182,9 +228,13 @@ impl Values<'_> {
     }
 
     fn sequence(self, before: &Value, after: &Value, path: &Path, level: usize) -> String {
-        let (a, b) = (before.as_sequence().unwrap_or(&[]), after.as_sequence().unwrap_or(&[]));
+        let (a, b) = (
+            before.as_sequence().unwrap_or(&[]),
+            after.as_sequence().unwrap_or(&[]),
+        );
         let (mut lines, mut hidden) = (String::new(), 0);
-        let member = |sign, v: &Value| self.line(level + 1, sign, &format!("{},", self.value(v, level + 1, sign)));
+        let member =
+            |sign, v: &Value| self.line(level + 1, sign, &format!("{},", self.value(v, level + 1, sign)));
         let (numbers_a, numbers_b) = numbers(a, b);
         for op in similar::capture_diff_slices(similar::Algorithm::Myers, &numbers_a, &numbers_b) {
             match op {
@@ -193,10 +243,16 @@ impl Values<'_> {
                     continue;
                 }
                 // Members that keep their place are compared with each other.
-                DiffOp::Replace { old_index, old_len, new_index, new_len } if old_len == new_len => {
+                DiffOp::Replace {
+                    old_index,
+                    old_len,
+                    new_index,
+                    new_len,
+                } if old_len == new_len => {
                     for i in 0..old_len {
                         let inner = path.index(new_index + i);
-                        let (sign, text) = self.difference(&a[old_index + i], &b[new_index + i], &inner, level + 1);
+                        let (sign, text) =
+                            self.difference(&a[old_index + i], &b[new_index + i], &inner, level + 1);
                         lines.push_str(&self.line(level + 1, sign, &format!("{text},")));
                     }
                 }
@@ -206,7 +262,12 @@ impl Values<'_> {
                 }
             }
         }
-        group('[', lines + &self.hidden(level + 1, hidden, "element"), ']', level)
+        group(
+            '[',
+            lines + &self.hidden(level + 1, hidden, "element"),
+            ']',
+            level,
+        )
     }
 
     /// A unified diff of two texts.
@@ -214,7 +275,9 @@ impl Values<'_> {
         let diff = TextDiff::from_lines(before, after);
         let mut out = "<<-EOT\n".to_owned();
         for (i, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
-            let starts_later = group.first().is_some_and(|op| op.old_range().start > 0 || op.new_range().start > 0);
+            let starts_later = group
+                .first()
+                .is_some_and(|op| op.old_range().start > 0 || op.new_range().start > 0);
             if i > 0 || starts_later {
                 out.push_str(&self.line(level + 1, Sign::None, &self.paint.dim("...")));
             }
@@ -224,13 +287,17 @@ impl Values<'_> {
                     ChangeTag::Delete => Sign::Remove,
                     ChangeTag::Insert => Sign::Add,
                 };
-                let end = if change.missing_newline() { self.paint.dim(" # no newline at the end") } else { String::new() };
+                let end = if change.missing_newline() {
+                    self.paint.dim(" # no newline at the end")
+                } else {
+                    String::new()
+                };
                 let line = change.value();
                 let line = line.strip_suffix('\n').unwrap_or(line);
                 out.push_str(&self.line(level + 1, sign, &format!("{}{end}", visible(line))));
             }
         }
-        out.push_str(&format!("{}  EOT", indent(level)));
+        let _ = write!(out, "{}  EOT", indent(level));
         out
     }
 }
@@ -272,7 +339,11 @@ fn is_text(s: &str) -> bool {
 
 /// `{}` around lines, on one line where there are none.
 fn group(open: char, lines: String, close: char, level: usize) -> String {
-    if lines.is_empty() { format!("{open}{close}") } else { format!("{open}\n{lines}{}  {close}", indent(level)) }
+    if lines.is_empty() {
+        format!("{open}{close}")
+    } else {
+        format!("{open}\n{lines}{}  {close}", indent(level))
+    }
 }
 
 /// Puts a note at the end of the first line.
@@ -286,8 +357,13 @@ fn first_line(text: &str, note: &str) -> String {
 /// The name of a member: plain in an object where it can be, quoted in a map.
 fn key(of: &Value, name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(plain);
-    if identifier && matches!(of.unmarked(), Value::Object(_)) { name.to_owned() } else { quoted(name) }
+    let identifier =
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(plain);
+    if identifier && matches!(of.unmarked(), Value::Object(_)) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
 }
 
 /// A string in quotes, without control characters.
@@ -310,7 +386,15 @@ pub(crate) fn quoted(s: &str) -> String {
 
 /// A line of a text without control characters, so that it cannot drive the terminal.
 fn visible(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    line.chars()
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -320,7 +404,10 @@ mod tests {
     use super::*;
 
     fn values<'a>() -> Values<'a> {
-        Values { paint: Paint(false), replace: &[] }
+        Values {
+            paint: Paint(false),
+            replace: &[],
+        }
     }
 
     fn difference(a: &Value, b: &Value) -> String {
@@ -330,33 +417,56 @@ mod tests {
     #[test]
     fn texts_show_as_unified_diff() {
         let text = difference(&Value::from("a\nb\nc\n"), &Value::from("a\nB\nc\n"));
-        assert_eq!(text, "<<-EOT\n        a\n      - b\n      + B\n        c\n    EOT");
+        assert_eq!(
+            text,
+            "<<-EOT\n        a\n      - b\n      + B\n        c\n    EOT"
+        );
     }
 
     #[test]
     fn members_that_stay_are_counted() {
         let map = |pairs: &[(&str, &str)]| {
-            let members: BTreeMap<_, _> = pairs.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect();
+            let members: BTreeMap<_, _> = pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), Value::from(*v)))
+                .collect();
             Value::map(Type::String, members)
         };
-        let text = difference(&map(&[("a", "1"), ("b", "2"), ("c", "3")]), &map(&[("a", "1"), ("b", "x"), ("d", "4")]));
+        let text = difference(
+            &map(&[("a", "1"), ("b", "2"), ("c", "3")]),
+            &map(&[("a", "1"), ("b", "x"), ("d", "4")]),
+        );
         let wanted = "{\n      ~ \"b\" = \"2\" -> \"x\"\n      - \"c\" = \"3\" -> null\n      + \"d\" = \"4\"\n        \
                       # (1 unchanged element hidden)\n    }";
         assert_eq!(text, wanted);
         let list = |vs: &[&str]| Value::list(Type::String, vs.iter().map(|v| Value::from(*v)).collect());
         let text = difference(&list(&["a", "b", "c"]), &list(&["a", "c", "d"]));
-        assert_eq!(text, "[\n      - \"b\",\n      + \"d\",\n        # (2 unchanged elements hidden)\n    ]");
+        assert_eq!(
+            text,
+            "[\n      - \"b\",\n      + \"d\",\n        # (2 unchanged elements hidden)\n    ]"
+        );
     }
 
     #[test]
     fn sensitive_values_are_never_shown() {
-        let (a, b) = (Value::from("canary-1\nx\n").sensitive(), Value::from("canary-2\nx\n"));
-        for text in [difference(&a, &b), difference(&b, &a), difference(&a, &b.clone().sensitive())] {
+        let (a, b) = (
+            Value::from("canary-1\nx\n").sensitive(),
+            Value::from("canary-2\nx\n"),
+        );
+        for text in [
+            difference(&a, &b),
+            difference(&b, &a),
+            difference(&a, &b.clone().sensitive()),
+        ] {
             assert_eq!(text, SENSITIVE);
         }
         let nested = |v: Value| Value::object([("k".to_owned(), Value::tuple(vec![v]))]);
         assert!(!difference(&nested(a), &nested(b.clone().sensitive())).contains("canary"));
-        assert!(!values().value(&nested(b.sensitive()), 0, Sign::Add).contains("canary"));
+        assert!(
+            !values()
+                .value(&nested(b.sensitive()), 0, Sign::Add)
+                .contains("canary")
+        );
     }
 
     #[test]

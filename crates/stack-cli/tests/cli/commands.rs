@@ -34,16 +34,37 @@ fn version_and_help() {
 fn plan_apply_show_destroy() {
     let environment = Environment::with(TWO);
     assert_snapshot!("plan", environment.run(&["plan"]).all());
-    assert_snapshot!("apply", environment.run(&["apply", "--auto-approve", "--parallelism=1"]).all());
-    assert_snapshot!("nothing to change", environment.run(&["plan", "--detailed-exitcode"]).all());
-    assert_snapshot!("update", environment.run(&["plan", "--detailed-exitcode", "--var", "text=two"]).all());
+    assert_snapshot!(
+        "apply",
+        environment
+            .run(&["apply", "--auto-approve", "--parallelism=1"])
+            .all()
+    );
+    assert_snapshot!(
+        "nothing to change",
+        environment.run(&["plan", "--detailed-exitcode"]).all()
+    );
+    assert_snapshot!(
+        "update",
+        environment
+            .run(&["plan", "--detailed-exitcode", "--var", "text=two"])
+            .all()
+    );
     assert_snapshot!("show", environment.run(&["show"]).all());
     assert_snapshot!("state list", environment.run(&["state", "list"]).all());
-    assert_snapshot!("state show", environment.run(&["state", "show", "stack_data.a"]).all());
+    assert_snapshot!(
+        "state show",
+        environment.run(&["state", "show", "stack_data.a"]).all()
+    );
     assert_snapshot!("output", environment.run(&["output"]).all());
     assert_snapshot!("output json", environment.run(&["output", "--json"]).all());
     assert_eq!(environment.run(&["output", "secret", "--raw"]).out, "canary");
-    assert_snapshot!("destroy", environment.run(&["destroy", "--auto-approve", "--parallelism=1"]).all());
+    assert_snapshot!(
+        "destroy",
+        environment
+            .run(&["destroy", "--auto-approve", "--parallelism=1"])
+            .all()
+    );
     assert_eq!(environment.run(&["state", "list"]).out, "");
 }
 
@@ -58,10 +79,17 @@ fn a_secret_is_in_no_view_and_no_file() {
     shown.push_str(&environment.run(&["plan", "--json"]).all());
     assert!(!shown.contains("canary"), "{shown}");
     let state = std::fs::read_to_string(environment.path(".stack/default/state.json")).unwrap();
-    assert!(!state.contains("canary") && state.contains("stack_data"), "{state}");
+    assert!(
+        !state.contains("canary") && state.contains("stack_data"),
+        "{state}"
+    );
     let plan = std::fs::read(environment.path("x.plan")).unwrap();
     assert!(!String::from_utf8_lossy(&plan).contains("canary"));
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(environment.path("x.plan")).unwrap().permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(environment.path("x.plan"))
+            .unwrap()
+            .permissions(),
+    );
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -78,22 +106,45 @@ fn what_is_masked_anyway_needs_no_key() {
     assert_eq!(environment.run(&["output"]).out, outputs);
     assert_eq!(environment.run(&["output", "l", "--raw"]).out, "12");
     assert_eq!(environment.run(&["state", "list"]).out, "random_password.p\n");
-    for needs_it in [&["output", "p"][..], &["output", "--json"], &["show", "--json"], &["plan"]] {
+    for needs_it in [
+        &["output", "p"][..],
+        &["output", "--json"],
+        &["show", "--json"],
+        &["plan"],
+    ] {
         let refused = environment.run(needs_it);
-        assert!(refused.code == 1 && refused.err.contains("STACK_STATE_KEY"), "{needs_it:?}: {}", refused.all());
+        assert!(
+            refused.code == 1 && refused.err.contains("STACK_STATE_KEY"),
+            "{needs_it:?}: {}",
+            refused.all()
+        );
     }
 }
 
 #[test]
 fn a_saved_plan_reads_nothing_else_and_is_refused_once_stale() {
     let environment = Environment::with(TWO);
-    assert_eq!(environment.run(&["plan", "--out", "x.plan", "--detailed-exitcode"]).code, 2);
+    assert_eq!(
+        environment
+            .run(&["plan", "--out", "x.plan", "--detailed-exitcode"])
+            .code,
+        2
+    );
     environment.write("main.hcl", "this is no configuration any more");
     assert_eq!(environment.run(&["apply", "--auto-approve", "x.plan"]).code, 0);
     assert_snapshot!(environment.run(&["apply", "--auto-approve", "x.plan"]).all());
     let given = environment.run(&["apply", "--auto-approve", "x.plan", "--var", "text=two"]);
-    assert!(given.code == 1 && given.err.contains("has settled all variables"), "{}", given.all());
-    assert_eq!(environment.run(&["apply", "--auto-approve", "x.plan", "--destroy"]).code, 64);
+    assert!(
+        given.code == 1 && given.err.contains("has settled all variables"),
+        "{}",
+        given.all()
+    );
+    assert_eq!(
+        environment
+            .run(&["apply", "--auto-approve", "x.plan", "--destroy"])
+            .code,
+        64
+    );
 }
 
 #[test]
@@ -106,10 +157,13 @@ fn without_terminal_and_approval_nothing_is_read() {
 
 #[test]
 fn mistakes_are_shown_with_place_and_hint() {
-    let environment = Environment::with("resource \"stack_data\" \"a\" {\n  inputt = 1\n}\noutput \"o\" {\n  value = stack_data.b.id\n}\n");
+    let environment = Environment::with(
+        "resource \"stack_data\" \"a\" {\n  inputt = 1\n}\noutput \"o\" {\n  value = stack_data.b.id\n}\n",
+    );
     assert_snapshot!(environment.run(&["validate"]).all());
     let lines = environment.run(&["validate", "--json"]).out;
-    let diagnostics: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let diagnostics: Vec<serde_json::Value> =
+        lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(diagnostics[0]["type"], "version");
     assert_eq!(diagnostics[1]["diagnostic"]["range"]["start"]["line"], 2);
 }
@@ -128,20 +182,43 @@ fn variables_come_from_many_places_and_the_last_wins() {
     environment.write("x.auto.vars.hcl", "a = \"automatic\"\n");
     assert_eq!(value(&environment, &[]), "automatic");
     environment.write("given.vars.hcl", "a = \"file\"\n");
-    assert_eq!(value(&environment, &["--var", "a=argument", "--var-file", "given.vars.hcl"]), "file");
-    assert_eq!(value(&environment, &["--var-file", "given.vars.hcl", "--var", "a=argument"]), "argument");
+    assert_eq!(
+        value(
+            &environment,
+            &["--var", "a=argument", "--var-file", "given.vars.hcl"]
+        ),
+        "file"
+    );
+    assert_eq!(
+        value(
+            &environment,
+            &["--var-file", "given.vars.hcl", "--var", "a=argument"]
+        ),
+        "argument"
+    );
 }
 
 #[test]
 fn the_folder_is_an_argument_and_the_state_lies_in_it() {
     let environment = Environment::new();
-    environment.write("plans/x/main.hcl", "output \"o\" {\n  value = file(\"${path.module}/text\")\n}\n");
+    environment.write(
+        "plans/x/main.hcl",
+        "output \"o\" {\n  value = file(\"${path.module}/text\")\n}\n",
+    );
     environment.write("plans/x/text", "from beside the configuration");
     let applied = environment.run(&["apply", "--auto-approve", "plans/x", "--env", "feature-1"]);
     assert_eq!(applied.code, 0, "{}", applied.all());
     assert!(environment.path("plans/x/.stack/feature-1/state.json").exists());
-    assert_eq!(environment.run(&["output", "--env", "feature-1", "plans/x", "o", "--raw"]).out, "from beside the configuration");
-    environment.write("plans/x/stack.hcl", "stack {\n  backend \"local\" {\n    path = \"../../state/x\"\n  }\n}\n");
+    assert_eq!(
+        environment
+            .run(&["output", "--env", "feature-1", "plans/x", "o", "--raw"])
+            .out,
+        "from beside the configuration"
+    );
+    environment.write(
+        "plans/x/stack.hcl",
+        "stack {\n  backend \"local\" {\n    path = \"../../state/x\"\n  }\n}\n",
+    );
     assert_eq!(environment.run(&["apply", "--auto-approve", "plans/x"]).code, 0);
     assert!(environment.path("state/x/default/state.json").exists());
 }
@@ -208,11 +285,20 @@ resource "host_ready" "h" {{
     let connection = listener.accept().unwrap();
     let pid = child.id().to_string();
     let signal = || {
-        assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-INT", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     };
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
     let mut until = |text: &str| loop {
-        let line = lines.next().unwrap_or_else(|| panic!("the output ends before {text:?}")).unwrap();
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("the output ends before {text:?}"))
+            .unwrap();
         if line.contains(text) {
             break;
         }
@@ -225,13 +311,20 @@ resource "host_ready" "h" {{
     assert_eq!(child.wait().unwrap().code(), Some(130));
     drop(connection);
     let list = environment.run(&["state", "list"]).out;
-    assert!(list.contains("stack_data.a") && list.contains("tls_private_key.k"), "{list}");
+    assert!(
+        list.contains("stack_data.a") && list.contains("tls_private_key.k"),
+        "{list}"
+    );
 }
 
 #[test]
 fn console_prints_each_line_and_stops_at_a_mistake() {
     let environment = Environment::new();
-    assert_snapshot!(environment.run_with_input(&["console"], "1 + 1\n[\"a\"]\nnope(1)\n2\n").all());
+    assert_snapshot!(
+        environment
+            .run_with_input(&["console"], "1 + 1\n[\"a\"]\nnope(1)\n2\n")
+            .all()
+    );
 }
 
 #[test]
@@ -243,6 +336,9 @@ fn a_saved_plan_is_shown_as_a_document() {
     let change = &document["resource_changes"][1]["change"];
     assert_eq!(change["actions"], serde_json::json!(["create"]));
     assert_eq!(change["after"], serde_json::json!({"triggers_replace": null}));
-    assert_eq!(change["after_unknown"], serde_json::json!({"id": true, "input": true, "output": true}));
+    assert_eq!(
+        change["after_unknown"],
+        serde_json::json!({"id": true, "input": true, "output": true})
+    );
     assert_eq!(document["output_changes"]["secret"]["after_sensitive"], true);
 }

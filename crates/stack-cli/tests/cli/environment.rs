@@ -1,4 +1,5 @@
 //! A hermetic place to run the program in.
+#![expect(clippy::unwrap_used, reason = "a test without its place has failed")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -21,7 +22,10 @@ impl Environment {
         for folder in ["home", "work"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
         }
-        Self { root, variables: vec![("STACK_STATE_KEY".to_owned(), KEY.to_owned())] }
+        Self {
+            root,
+            variables: vec![("STACK_STATE_KEY".to_owned(), KEY.to_owned())],
+        }
     }
 
     /// A folder with one file of configuration.
@@ -88,13 +92,22 @@ pub(crate) struct Shown {
 
 impl Shown {
     fn of(output: &Output, root: &Path) -> Self {
-        let text = |bytes: &[u8]| mask(&String::from_utf8_lossy(bytes).replace(&root.display().to_string(), "<root>"));
-        Self { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+        let text = |bytes: &[u8]| {
+            mask(&String::from_utf8_lossy(bytes).replace(&root.display().to_string(), "<root>"))
+        };
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
     }
 
     /// All of it, as one text.
     pub(crate) fn all(&self) -> String {
-        format!("exit: {}\n----- stdout -----\n{}----- stderr -----\n{}", self.code, self.out, self.err)
+        format!(
+            "exit: {}\n----- stdout -----\n{}----- stderr -----\n{}",
+            self.code, self.out, self.err
+        )
     }
 }
 
@@ -112,7 +125,10 @@ fn masked_ids(line: &str) -> String {
     let is_id = |text: &str| {
         let parts: Vec<&str> = text.split('-').collect();
         parts.len() == LENGTHS.len()
-            && parts.iter().zip(LENGTHS).all(|(p, n)| p.len() == n && p.bytes().all(|b| b.is_ascii_hexdigit()))
+            && parts
+                .iter()
+                .zip(LENGTHS)
+                .all(|(p, n)| p.len() == n && p.bytes().all(|b| b.is_ascii_hexdigit()))
     };
     let mut out = String::new();
     let mut rest = line;
@@ -133,8 +149,12 @@ fn masked_ids(line: &str) -> String {
 
 /// `after 0.1s` becomes `after <time>`.
 fn masked_times(line: &str) -> String {
-    let Some((before, after)) = line.split_once(" after ") else { return line.to_owned() };
-    let end = after.find(|c: char| !c.is_ascii_digit() && c != '.' && c != 's' && c != 'm').unwrap_or(after.len());
+    let Some((before, after)) = line.split_once(" after ") else {
+        return line.to_owned();
+    };
+    let end = after
+        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != 's' && c != 'm')
+        .unwrap_or(after.len());
     if after.starts_with(|c: char| c.is_ascii_digit()) {
         format!("{before} after <time>{}", &after[end..])
     } else {

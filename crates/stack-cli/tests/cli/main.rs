@@ -1,4 +1,4 @@
 //! The command line as its user meets it.
 
-mod environment;
 mod commands;
+mod environment;
