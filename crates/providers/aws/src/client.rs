@@ -30,7 +30,7 @@ pub struct AwsArguments {
     pub secret_key: Option<Secret<String>>,
     /// Session token of temporary credentials.
     pub token: Option<Secret<String>>,
-    /// Address of all services, for a private or simulated cloud: `http://127.0.0.1:18080`.
+    /// Address of all services, for a private or simulated cloud: `http://127.0.0.1:5000`.
     pub endpoint: Option<String>,
     /// Addresses of single services.
     #[schema(block)]
