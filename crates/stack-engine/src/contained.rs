@@ -30,6 +30,18 @@ pub(crate) fn forget(state: &State, ended: &Object) -> Vec<Record> {
     }
 }
 
+/// Ids that identities of objects name: of everything that contains something.
+pub(crate) fn containers(state: &State) -> BTreeSet<String> {
+    let identities = state.objects().filter_map(|(_, _, object)| object.identity.as_mapping());
+    let names = identities.flat_map(|members| members.values()).filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
+}
+
+/// Whether an object is one of these.
+pub(crate) fn is_among(object: &Object, containers: &BTreeSet<String>) -> bool {
+    !containers.is_empty() && id(object).is_some_and(|id| containers.contains(&id))
+}
+
 fn id(object: &Object) -> Option<String> {
     object
         .attributes

@@ -27,6 +27,8 @@ pub(super) struct Context<'c> {
     /// Errors of data sources that belong to checks.
     pub(super) failed_data: RefCell<BTreeMap<ResourceAddress, String>>,
     recorded_providers: RefCell<BTreeSet<ProviderAddress>>,
+    /// Ids of everything that contained something when the command began.
+    containers: BTreeSet<String>,
 }
 
 /// The diagnostic of a write that failed.
@@ -85,6 +87,7 @@ impl<'c> Context<'c> {
             evaluator,
             failed_data: RefCell::default(),
             recorded_providers: RefCell::default(),
+            containers: crate::contained::containers(input.state),
         }
     }
 
@@ -98,6 +101,14 @@ impl<'c> Context<'c> {
 
     pub(super) fn operation_id(&self) -> OperationId {
         self.store.next_operation()
+    }
+
+    /// What ends together with an object that has just ended.
+    pub(super) fn content(&self, ended: &Object) -> Vec<Record> {
+        if !crate::contained::is_among(ended, &self.containers) {
+            return Vec::new();
+        }
+        self.store.with_state(|state| crate::contained::forget(state, ended))
     }
 
     /// The object a change starts from, under the address it had when the command began.
@@ -240,10 +251,14 @@ impl<'c> Context<'c> {
         }
         let detail = match of_object {
             None => {
-                format!("Arguments of {provider} are still not known although everything they refer to is done.")
+                format!(
+                    "Arguments of {provider} are still not known although everything they refer to is done."
+                )
             }
             Some(_) => {
-                format!("No known arguments of {provider} lead to the system that the object is in. Plan again.")
+                format!(
+                    "No known arguments of {provider} lead to the system that the object is in. Plan again."
+                )
             }
         };
         Err(Diagnostic::error("STK0404", "Provider configuration not known", detail).into())

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stack_core::{Diagnostic, Diagnostics, Value};
-use stack_plan::{
-    Change, Operation, ResourceType, Work, agrees, identity, postconditions, with_marks,
-};
+use stack_plan::{Change, Operation, ResourceType, Work, agrees, identity, postconditions, with_marks};
 use stack_provider::{ErrorKind, Failure, Owner, Ownership, ProviderError};
 use stack_state::{Begin, DeposedKey, Object, OperationId, Outcome, Record, Status, Token, Verb as Recorded};
 
@@ -178,7 +176,9 @@ impl<'c> Run<'_, 'c> {
         let ty = context.connections.providers.resource_type(name);
         let ty = ty.ok_or_else(|| self.internal(&format!("There is no resource type {name}.")))?;
         // What exists is reached in the system it is in, and never in another that the configuration leads to by now.
-        let object = context.object(self.change).filter(|_| !self.operation.work.makes());
+        let object = context
+            .object(self.change)
+            .filter(|_| !self.operation.work.makes());
         let arguments = context
             .provider_arguments(provider, object.map(|o| &o.identity))
             .map_err(Ended::Failed)?;
@@ -546,10 +546,7 @@ impl<'c> Run<'_, 'c> {
         let Some(object) = self.context.object(self.change) else {
             return vec![end];
         };
-        let inside = self
-            .context
-            .store
-            .with_state(|state| crate::contained::forget(state, object));
+        let inside = self.context.content(object);
         [end].into_iter().chain(inside).collect()
     }
 
@@ -615,7 +612,9 @@ impl<'c> Run<'_, 'c> {
             .resource(address)
             .is_some_and(|r| r.check.is_some());
         let config = prepare::config(context, self.change, data.schema()).map_err(Ended::Failed)?;
-        let arguments = context.provider_arguments(provider, None).map_err(Ended::Failed)?;
+        let arguments = context
+            .provider_arguments(provider, None)
+            .map_err(Ended::Failed)?;
         let cx = context.connections.cx(data.timeout());
         let mut tries = 0;
         let result = loop {
