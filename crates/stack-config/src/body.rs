@@ -60,7 +60,10 @@ impl Body {
             match item {
                 Item::Attribute(attribute) if skip.contains(&attribute.name()) => {}
                 Item::Attribute(attribute) => {
-                    let argument = BodyAttribute { expr: attribute.value.clone(), name_span: attribute.key.span };
+                    let argument = BodyAttribute {
+                        expr: attribute.value.clone(),
+                        name_span: attribute.key.span,
+                    };
                     out.attributes.insert(attribute.key.text.clone(), argument);
                 }
                 Item::Block(block) if skip_blocks.contains(&block.name()) => {}
@@ -119,8 +122,12 @@ fn dynamic(reader: &mut Reader<'_>, block: &Block) -> Option<NestedBlock> {
             _ => {
                 let place = attribute.value.span();
                 reader.error(
-                    Diagnostic::error("STK0109", "Invalid dynamic iterator name", "An iterator is a single name, without quotes.")
-                        .at(place),
+                    Diagnostic::error(
+                        "STK0109",
+                        "Invalid dynamic iterator name",
+                        "An iterator is a single name, without quotes.",
+                    )
+                    .at(place),
                 );
                 return None;
             }
@@ -142,7 +149,12 @@ fn dynamic(reader: &mut Reader<'_>, block: &Block) -> Option<NestedBlock> {
     let for_each = for_each.value.clone();
     let mut body = Body::read(reader, &content.body, &[], &[]);
     body.header = Some(header);
-    Some(NestedBlock { ty, span, body, dynamic: Some(Dynamic { for_each, iterator }) })
+    Some(NestedBlock {
+        ty,
+        span,
+        body,
+        dynamic: Some(Dynamic { for_each, iterator }),
+    })
 }
 
 /// The place of the argument or block that gives a path its value, as near as the text allows: a part of an argument is

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stack_core::address::Target;
-use stack_core::{ModulePath, Mode, Path, ResourceAddress, SourceMap, Span, Value};
+use stack_core::{Mode, ModulePath, Path, ResourceAddress, SourceMap, Span, Value};
 
 use crate::body::Body;
 use crate::expression::Expr;
@@ -23,7 +23,9 @@ pub struct Configuration {
 impl Configuration {
     /// The module that the calls `names` lead to from the root; instance keys play no part.
     pub fn module<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<&Module> {
-        names.into_iter().try_fold(&self.root, |module, name| Some(&module.calls.get(name)?.module))
+        names
+            .into_iter()
+            .try_fold(&self.root, |module, name| Some(&module.calls.get(name)?.module))
     }
 
     /// The module of an instance path.
@@ -33,7 +35,9 @@ impl Configuration {
 
     /// The block of a resource instance.
     pub fn resource(&self, address: &ResourceAddress) -> Option<&Resource> {
-        self.module_at(&address.module)?.resources.get(&ResourceKey::of(address))
+        self.module_at(&address.module)?
+            .resources
+            .get(&ResourceKey::of(address))
     }
 
     /// Every module, each before the modules it calls, in the order of their labels.
@@ -85,7 +89,11 @@ pub struct Module {
 impl Module {
     /// The resource of this name.
     pub fn resource(&self, mode: Mode, ty: &str, name: &str) -> Option<&Resource> {
-        self.resources.get(&ResourceKey { mode, ty: Arc::from(ty), name: Arc::from(name) })
+        self.resources.get(&ResourceKey {
+            mode,
+            ty: Arc::from(ty),
+            name: Arc::from(name),
+        })
     }
 }
 
@@ -195,7 +203,11 @@ pub struct ResourceKey {
 impl ResourceKey {
     /// The resource an instance belongs to.
     pub fn of(address: &ResourceAddress) -> Self {
-        Self { mode: address.mode, ty: address.ty.clone(), name: address.name.clone() }
+        Self {
+            mode: address.mode,
+            ty: address.ty.clone(),
+            name: address.name.clone(),
+        }
     }
 
     /// The resource in a module instance.
@@ -247,10 +259,20 @@ impl Resource {
         let mut out = self.body.references();
         out.extend(self.count.iter().chain(&self.for_each).flat_map(Expr::references));
         out.extend(self.depends_on.iter().cloned());
-        for condition in self.lifecycle.preconditions.iter().chain(&self.lifecycle.postconditions) {
+        for condition in self
+            .lifecycle
+            .preconditions
+            .iter()
+            .chain(&self.lifecycle.postconditions)
+        {
             out.extend(condition.references());
         }
-        out.extend(self.lifecycle.replace_triggered_by.iter().flat_map(Expr::references));
+        out.extend(
+            self.lifecycle
+                .replace_triggered_by
+                .iter()
+                .flat_map(Expr::references),
+        );
         out
     }
 }
@@ -427,7 +449,11 @@ pub struct Import {
 /// Names of all providers a configuration uses: by blocks, by resources and by imports.
 pub fn provider_names(configuration: &Configuration) -> BTreeSet<Arc<str>> {
     let modules = configuration.modules();
-    let blocks = modules.iter().flat_map(|m| m.providers.keys().map(|(name, _)| name.clone()));
-    let resources = modules.iter().flat_map(|m| m.resources.values().map(|r| r.provider.name.clone()));
+    let blocks = modules
+        .iter()
+        .flat_map(|m| m.providers.keys().map(|(name, _)| name.clone()));
+    let resources = modules
+        .iter()
+        .flat_map(|m| m.resources.values().map(|r| r.provider.name.clone()));
     blocks.chain(resources).collect()
 }

@@ -9,7 +9,12 @@ use crate::expression::{Call, Expr, Kind, Node};
 
 /// `Variables not allowed`
 pub(crate) fn variables_not_allowed(span: Span) -> Diagnostic {
-    Diagnostic::error("STK0110", "Variables not allowed", "Variables may not be used here.").at(span)
+    Diagnostic::error(
+        "STK0110",
+        "Variables not allowed",
+        "Variables may not be used here.",
+    )
+    .at(span)
 }
 
 /// The value of an expression that may neither refer to anything nor call functions.
@@ -17,7 +22,12 @@ pub(crate) fn constant(expr: &Expr) -> Result<Value, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     for call in expr.calls() {
         diagnostics.push(
-            Diagnostic::error("STK0110", "Function calls not allowed", "Functions may not be called here.").at(call.span),
+            Diagnostic::error(
+                "STK0110",
+                "Function calls not allowed",
+                "Functions may not be called here.",
+            )
+            .at(call.span),
         );
     }
     for free in expr.free() {
@@ -27,7 +37,11 @@ pub(crate) fn constant(expr: &Expr) -> Result<Value, Diagnostics> {
         };
         diagnostics.push(variables_not_allowed(place.unwrap_or(expr.span())));
     }
-    if diagnostics.has_errors() { Err(diagnostics) } else { evaluate(expr, &NoScope) }
+    if diagnostics.has_errors() {
+        Err(diagnostics)
+    } else {
+        evaluate(expr, &NoScope)
+    }
 }
 
 /// A function call in an expression.
@@ -54,10 +68,22 @@ fn find_calls(node: &Node, caught: bool, out: &mut Vec<CallSite>) {
     let mut inside = |inner: &Node| find_calls(inner, caught, out);
     match &node.kind {
         Kind::Call(call) => {
-            let Call { name, name_span, arguments, .. } = &**call;
-            out.push(CallSite { name: name.clone(), name_span: *name_span, span: node.span, caught });
+            let Call {
+                name,
+                name_span,
+                arguments,
+                ..
+            } = &**call;
+            out.push(CallSite {
+                name: name.clone(),
+                name_span: *name_span,
+                span: node.span,
+                caught,
+            });
             let caught = caught || matches!(name.as_ref(), "try" | "can");
-            arguments.iter().for_each(|argument| find_calls(argument, caught, out));
+            for argument in arguments {
+                find_calls(argument, caught, out);
+            }
         }
         Kind::Template(nodes) | Kind::Tuple(nodes) => nodes.iter().for_each(inside),
         Kind::Object(items) => {
@@ -75,9 +101,18 @@ fn find_calls(node: &Node, caught: bool, out: &mut Vec<CallSite>) {
             inside(a);
             inside(b);
         }
-        Kind::Conditional(condition, yes, no) => [condition, yes, no].into_iter().for_each(|inner| inside(inner)),
+        Kind::Conditional(condition, yes, no) => {
+            for part in [condition, yes, no] {
+                inside(part);
+            }
+        }
         Kind::For(each) => {
-            let parts = [Some(&each.collection), each.key.as_ref(), Some(&each.value), each.condition.as_ref()];
+            let parts = [
+                Some(&each.collection),
+                each.key.as_ref(),
+                Some(&each.value),
+                each.condition.as_ref(),
+            ];
             parts.into_iter().flatten().for_each(inside);
         }
         Kind::Literal(_)

@@ -22,9 +22,16 @@ type Bound = Vec<(Arc<str>, Value)>;
 /// # Errors
 /// Every mistake in the body, each with its place.
 pub fn decode_body(body: &Body, schema: &Schema, scope: &dyn Scope) -> Result<Value, Diagnostics> {
-    let mut decoder = Decoder { scope, diagnostics: Diagnostics::new() };
+    let mut decoder = Decoder {
+        scope,
+        diagnostics: Diagnostics::new(),
+    };
     let value = decoder.body(body, schema, &mut Vec::new());
-    if decoder.diagnostics.has_errors() { Err(decoder.diagnostics) } else { Ok(value) }
+    if decoder.diagnostics.has_errors() {
+        Err(decoder.diagnostics)
+    } else {
+        Ok(value)
+    }
 }
 
 struct Decoder<'s> {
@@ -49,20 +56,33 @@ impl Decoder<'_> {
         }
         for (name, block) in &schema.blocks {
             let written: Vec<&NestedBlock> = body.blocks.iter().filter(|b| b.ty.as_ref() == name).collect();
-            out.insert(name.clone(), self.blocks(name, &written, block, body.header, bound));
+            out.insert(
+                name.clone(),
+                self.blocks(name, &written, block, body.header, bound),
+            );
         }
         Value::Object(Arc::new(out))
     }
 
-    fn attribute(&mut self, name: &str, argument: &BodyAttribute, attribute: &Attribute, bound: &Bound) -> Value {
+    fn attribute(
+        &mut self,
+        name: &str,
+        argument: &BodyAttribute,
+        attribute: &Attribute,
+        bound: &Bound,
+    ) -> Value {
         let absent = Value::Null(attribute.ty.clone());
-        let Some(value) = self.diagnostics.absorb(evaluate_with(&argument.expr, self.scope, bound)) else {
+        let Some(value) = self
+            .diagnostics
+            .absorb(evaluate_with(&argument.expr, self.scope, bound))
+        else {
             return absent;
         };
         let converted = convert(&value, &attribute.ty);
         match converted {
             Ok(value) if value.is_null() && attribute.required => {
-                self.diagnostics.push(missing_argument(name, argument.expr.span()));
+                self.diagnostics
+                    .push(missing_argument(name, argument.expr.span()));
                 absent
             }
             Ok(value) => value,
@@ -111,7 +131,11 @@ impl Decoder<'_> {
         {
             self.diagnostics.push(too_few_blocks(name, block.min, place));
         }
-        let max = if block.nesting == Nesting::Single { Some(1) } else { block.max };
+        let max = if block.nesting == Nesting::Single {
+            Some(1)
+        } else {
+            block.max
+        };
         if let Some(max) = max
             && let Some((_, extra)) = members.get(max)
         {
@@ -119,7 +143,10 @@ impl Decoder<'_> {
         }
         let mut values = members.into_iter().map(|(value, _)| value);
         match block.nesting {
-            Nesting::Single => values.next().unwrap_or_else(|| Value::Null(block.ty())).mark(marks),
+            Nesting::Single => values
+                .next()
+                .unwrap_or_else(|| Value::Null(block.ty()))
+                .mark(marks),
             Nesting::List => Value::list(block.schema.ty(), values.collect()).mark(marks),
         }
     }
@@ -134,7 +161,10 @@ impl Decoder<'_> {
     ) -> Option<(Vec<Value>, Marks)> {
         let nothing = Some((Vec::new(), Marks::NONE));
         let place = dynamic.for_each.span();
-        let Some(collection) = self.diagnostics.absorb(evaluate_with(&dynamic.for_each, self.scope, bound)) else {
+        let Some(collection) = self
+            .diagnostics
+            .absorb(evaluate_with(&dynamic.for_each, self.scope, bound))
+        else {
             return nothing;
         };
         let (collection, marks) = collection.unmark();
@@ -145,18 +175,23 @@ impl Decoder<'_> {
                 self.content(nested, dynamic, block, iterator, bound);
                 return None;
             }
-            Value::List(_, members) | Value::Tuple(members) => {
-                (0_i64..).zip(members.iter()).map(|(i, v)| (Value::from(i), v.clone())).collect()
-            }
+            Value::List(_, members) | Value::Tuple(members) => (0_i64..)
+                .zip(members.iter())
+                .map(|(i, v)| (Value::from(i), v.clone()))
+                .collect(),
             Value::Set(_, members) => members.iter().map(|v| (v.clone(), v.clone())).collect(),
-            Value::Map(_, members) | Value::Object(members) => {
-                members.iter().map(|(k, v)| (Value::from(k.as_str()), v.clone())).collect()
-            }
+            Value::Map(_, members) | Value::Object(members) => members
+                .iter()
+                .map(|(k, v)| (Value::from(k.as_str()), v.clone()))
+                .collect(),
             other => {
                 let detail = if other.is_null() {
                     "Cannot use a null value in for_each.".to_owned()
                 } else {
-                    format!("Cannot use a {} value in for_each. An iterable collection is required.", other.ty().friendly_name())
+                    format!(
+                        "Cannot use a {} value in for_each. An iterable collection is required.",
+                        other.ty().friendly_name()
+                    )
                 };
                 self.diagnostics
                     .push(Diagnostic::error("STK0129", "Invalid dynamic for_each value", detail).at(place));

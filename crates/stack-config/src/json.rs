@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use stack_core::codec::parse_number;
 use stack_core::Value;
+use stack_core::codec::parse_number;
 
 /// Deepest nesting that is read; the parser's own limit.
 const MAX_DEPTH: usize = 127;
@@ -34,7 +34,9 @@ fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
         Some(b'f') => Ok(Value::Bool(false)),
         Some(b'"') => {
             let string = serde_json::from_str::<String>(text);
-            string.or_else(|error| lone_surrogates(text).ok_or_else(|| cause(&error))).map(Value::from)
+            string
+                .or_else(|error| lone_surrogates(text).ok_or_else(|| cause(&error)))
+                .map(Value::from)
         }
         Some(b'[') => {
             let members: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| cause(&error))?;
@@ -42,11 +44,14 @@ fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
             Ok(Value::tuple(members.collect::<Result<_, _>>()?))
         }
         Some(b'{') => {
-            let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| cause(&error))?;
+            let members: BTreeMap<String, &RawValue> =
+                serde_json::from_str(text).map_err(|error| cause(&error))?;
             let members = members.into_iter().map(|(k, m)| Ok((k, value(m, depth + 1)?)));
             Ok(Value::object(members.collect::<Result<Vec<_>, String>>()?))
         }
-        _ => parse_number(text).map(Value::Number).ok_or_else(|| format!("{text} is not a number")),
+        _ => parse_number(text)
+            .map(Value::Number)
+            .ok_or_else(|| format!("{text} is not a number")),
     }
 }
 
@@ -73,7 +78,11 @@ fn lone_surrogates(text: &str) -> Option<String> {
         rest = &rest[length..];
     }
     repaired.push_str(rest);
-    if changed { serde_json::from_str(&repaired).ok() } else { None }
+    if changed {
+        serde_json::from_str(&repaired).ok()
+    } else {
+        None
+    }
 }
 
 /// Writes a value as compact JSON, in which `<`, `>` and `&` are escaped.
@@ -151,18 +160,27 @@ mod tests {
     fn numbers_keep_their_digits() {
         let text = r#"{"a":[12345678901234567890123,0.1,-1e3,null,true],"b":"é"}"#;
         let value = parse(text).unwrap();
-        assert_eq!(write(&value).unwrap(), r#"{"a":[12345678901234567890123,0.1,-1000,null,true],"b":"é"}"#);
+        assert_eq!(
+            write(&value).unwrap(),
+            r#"{"a":[12345678901234567890123,0.1,-1000,null,true],"b":"é"}"#
+        );
     }
 
     #[test]
     fn half_a_surrogate_pair_is_replaced() {
         assert_eq!(parse(r#""\ud83d\ude00""#).unwrap(), Value::from("😀"));
-        assert_eq!(parse(r#""a\ud83db\\u00\udc00""#).unwrap(), Value::from("a\u{fffd}b\\u00\u{fffd}"));
+        assert_eq!(
+            parse(r#""a\ud83db\\u00\udc00""#).unwrap(),
+            Value::from("a\u{fffd}b\\u00\u{fffd}")
+        );
     }
 
     #[test]
     fn markup_is_escaped() {
-        assert_eq!(write(&Value::string("<&>\u{7}")).unwrap(), r#""\u003c\u0026\u003e\u0007""#);
+        assert_eq!(
+            write(&Value::string("<&>\u{7}")).unwrap(),
+            r#""\u003c\u0026\u003e\u0007""#
+        );
     }
 
     #[test]

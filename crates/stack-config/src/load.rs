@@ -36,11 +36,23 @@ pub fn load(sources: &dyn Sources, dir: &str) -> Loaded {
         folders: BTreeMap::new(),
     };
     let root = loader.module(Vec::new(), String::new(), &mut Vec::new(), None);
-    let Loader { map, mut diagnostics, .. } = loader;
-    diagnostics.0.sort_by_key(|d| d.labels.first().map(|(span, _)| *span));
-    let configuration =
-        root.filter(|_| !diagnostics.has_errors()).map(|root| Configuration { root, sources: map.clone() });
-    Loaded { configuration, sources: map, diagnostics }
+    let Loader {
+        map, mut diagnostics, ..
+    } = loader;
+    diagnostics
+        .0
+        .sort_by_key(|d| d.labels.first().map(|(span, _)| *span));
+    let configuration = root
+        .filter(|_| !diagnostics.has_errors())
+        .map(|root| Configuration {
+            root,
+            sources: map.clone(),
+        });
+    Loaded {
+        configuration,
+        sources: map,
+        diagnostics,
+    }
 }
 
 struct Loader<'s> {
@@ -83,7 +95,9 @@ impl Loader<'_> {
                 folder
             }
         };
-        let Folder { mut module, calls, .. } = folder;
+        let Folder {
+            mut module, calls, ..
+        } = folder;
         module.names.clone_from(&names);
         module.dir.clone_from(&dir);
         open.push(path);
@@ -102,7 +116,10 @@ impl Loader<'_> {
 
     /// The blocks of a folder's files.
     fn folder(&mut self, path: &str, called: Option<(Span, &str)>) -> Option<Folder> {
-        let mut folder = Folder { root: called.is_none(), ..Folder::default() };
+        let mut folder = Folder {
+            root: called.is_none(),
+            ..Folder::default()
+        };
         for (name, text) in self.files(path, called)? {
             let id = self.map.add(name, text.clone());
             let tree = syntax::parse(id, &text, &mut self.diagnostics);
@@ -188,12 +205,18 @@ impl Loader<'_> {
 /// Whether a file belongs to a module.
 fn is_configuration(name: &str) -> bool {
     let stem = name.strip_suffix(".hcl");
-    stem.is_some_and(|stem| !stem.is_empty() && !stem.ends_with(".vars") && !name.starts_with('.') && stem != "vars")
+    stem.is_some_and(|stem| {
+        !stem.is_empty() && !stem.ends_with(".vars") && !name.starts_with('.') && stem != "vars"
+    })
 }
 
 /// A path below another, without `.` and, as far as possible, `..` steps.
 pub(crate) fn join(base: &str, path: &str) -> String {
-    let both = if path.starts_with('/') || base.is_empty() { path.to_owned() } else { format!("{base}/{path}") };
+    let both = if path.starts_with('/') || base.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{base}/{path}")
+    };
     clean(&both)
 }
 

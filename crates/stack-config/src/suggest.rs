@@ -8,7 +8,9 @@ pub fn did_you_mean<'c>(given: &str, candidates: impl IntoIterator<Item = &'c st
     candidates
         .into_iter()
         .map(|candidate| (strsim::osa_distance(given, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit && *distance < given.chars().count() && *candidate != given)
+        .filter(|(distance, candidate)| {
+            *distance <= limit && *distance < given.chars().count() && *candidate != given
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -20,7 +22,10 @@ mod tests {
     #[test]
     fn the_nearest_name_within_reach_is_suggested() {
         assert_eq!(did_you_mean("nmae", ["name", "namespace"]), Some("name"));
-        assert_eq!(did_you_mean("instnace_type", ["instance_type", "ami"]), Some("instance_type"));
+        assert_eq!(
+            did_you_mean("instnace_type", ["instance_type", "ami"]),
+            Some("instance_type")
+        );
         assert_eq!(did_you_mean("x", ["quite_different"]), None);
         assert_eq!(did_you_mean("triggers", ["input"]), None);
         assert_eq!(did_you_mean("z", ["x"]), None);

@@ -30,22 +30,38 @@ pub trait Schemas {
 
 /// Checks a configuration; every mistake of every module is reported, in the order of the text.
 pub fn validate(configuration: &Configuration, schemas: &dyn Schemas) -> Diagnostics {
-    let mut validator = Validator { configuration, schemas, diagnostics: Diagnostics::new() };
+    let mut validator = Validator {
+        configuration,
+        schemas,
+        diagnostics: Diagnostics::new(),
+    };
     for module in configuration.modules() {
         validator.module(module);
     }
     validator.moves();
     let mut diagnostics = validator.diagnostics;
-    diagnostics.0.sort_by_key(|d| d.labels.first().map(|(span, _)| *span));
+    diagnostics
+        .0
+        .sort_by_key(|d| d.labels.first().map(|(span, _)| *span));
     let mut seen = std::collections::BTreeSet::new();
-    diagnostics.0.retain(|d| seen.insert((d.labels.first().map(|(span, _)| *span), d.summary.clone(), d.detail.clone())));
+    diagnostics.0.retain(|d| {
+        seen.insert((
+            d.labels.first().map(|(span, _)| *span),
+            d.summary.clone(),
+            d.detail.clone(),
+        ))
+    });
     diagnostics
 }
 
 /// Checks what an expression refers to that stands in no block, as one typed into the console: it sees what the root
 /// module declares.
 pub fn validate_expression(configuration: &Configuration, schemas: &dyn Schemas, expr: &Expr) -> Diagnostics {
-    let mut validator = Validator { configuration, schemas, diagnostics: Diagnostics::new() };
+    let mut validator = Validator {
+        configuration,
+        schemas,
+        diagnostics: Diagnostics::new(),
+    };
     validator.expr(&Site::of(&configuration.root), expr);
     validator.diagnostics
 }
@@ -80,7 +96,10 @@ impl<'c> Validator<'c> {
             self.conditions(&site, &output.preconditions);
         }
         for check in module.checks.values() {
-            let site = Site { check: Some(&check.name), ..Site::of(module) };
+            let site = Site {
+                check: Some(&check.name),
+                ..Site::of(module)
+            };
             self.conditions(&site, &check.assertions);
         }
         for import in &module.imports {
@@ -96,16 +115,31 @@ impl<'c> Validator<'c> {
     }
 
     fn resource(&mut self, module: &'c Module, resource: &'c Resource) {
-        let outside = Site { check: resource.check.as_deref(), own: Some(&resource.key), ..Site::of(module) };
+        let outside = Site {
+            check: resource.check.as_deref(),
+            own: Some(&resource.key),
+            ..Site::of(module)
+        };
         for expr in resource.count.iter().chain(&resource.for_each) {
             self.expr(&outside, expr);
         }
-        let inside = Site { each: resource.for_each.is_some(), count: resource.count.is_some(), ..outside.clone() };
+        let inside = Site {
+            each: resource.for_each.is_some(),
+            count: resource.count.is_some(),
+            ..outside.clone()
+        };
         self.body_references(&inside, &resource.body);
         self.depends_on(&outside, &resource.depends_on);
-        let before = Site { rule: Some("precondition"), ..inside.clone() };
+        let before = Site {
+            rule: Some("precondition"),
+            ..inside.clone()
+        };
         self.conditions(&before, &resource.lifecycle.preconditions);
-        let after = Site { self_object: true, rule: Some("postcondition"), ..before };
+        let after = Site {
+            self_object: true,
+            rule: Some("postcondition"),
+            ..before
+        };
         self.conditions(&after, &resource.lifecycle.postconditions);
         self.replace_triggered_by(&inside, resource);
         self.resource_schema(resource);

@@ -87,15 +87,21 @@ pub fn variable_values(
     let mut values = BTreeMap::new();
     for (name, variable) in variables {
         let result = match given.remove(name) {
-            Some(Given { value, place }) => variable.value(Some(value)).map_err(|cause| unsuitable(variable, &place, &cause)),
+            Some(Given { value, place }) => variable
+                .value(Some(value))
+                .map_err(|cause| unsuitable(variable, &place, &cause)),
             None => variable.value(None).map_err(|_| {
                 Diagnostic::error(
                     "STK0125",
                     "No value for required variable",
-                    format!("The root module input variable \"{name}\" is not set, and has no default value."),
+                    format!(
+                        "The root module input variable \"{name}\" is not set, and has no default value."
+                    ),
                 )
                 .at(variable.span)
-                .hint(format!("set it with --var \"{name}=…\", in a --var-file, or in STACK_VAR_{name}"))
+                .hint(format!(
+                    "set it with --var \"{name}=…\", in a --var-file, or in STACK_VAR_{name}"
+                ))
             }),
         };
         match result {
@@ -116,11 +122,17 @@ impl Variable {
     /// Why the value does not fit, as a lower case fragment.
     pub fn value(&self, given: Option<Value>) -> Result<Value, String> {
         let mut value = match given {
-            Some(value) => self.constraint.convert(&value).map_err(|error| error.to_string())?,
+            Some(value) => self
+                .constraint
+                .convert(&value)
+                .map_err(|error| error.to_string())?,
             None => self.default.clone().ok_or("a value is required")?,
         };
         if value.is_null() && !self.nullable {
-            value = self.default.clone().ok_or("required variable may not be set to null")?;
+            value = self
+                .default
+                .clone()
+                .ok_or("required variable may not be set to null")?;
         }
         let mut marks = Marks::NONE;
         if self.sensitive {
@@ -136,15 +148,19 @@ impl Variable {
 fn unsuitable(variable: &Variable, place: &Place, cause: &str) -> Diagnostic {
     let (summary, name) = ("Invalid value for input variable", &variable.name);
     match place {
-        Place::Words(words) => {
-            Diagnostic::error("STK0126", summary, format!("Unsuitable value for var.{name} {words}: {cause}."))
-                .at(variable.span)
-        }
-        Place::Text(span) => {
-            Diagnostic::error("STK0126", summary, format!("The given value is not suitable for var.{name}: {cause}."))
-                .at(*span)
-                .label(variable.span, "declared here")
-        }
+        Place::Words(words) => Diagnostic::error(
+            "STK0126",
+            summary,
+            format!("Unsuitable value for var.{name} {words}: {cause}."),
+        )
+        .at(variable.span),
+        Place::Text(span) => Diagnostic::error(
+            "STK0126",
+            summary,
+            format!("The given value is not suitable for var.{name}: {cause}."),
+        )
+        .at(*span)
+        .label(variable.span, "declared here"),
     }
 }
 
@@ -152,11 +168,15 @@ fn undeclared_argument(name: &str, variables: &BTreeMap<Arc<str>, Variable>) -> 
     let error = Diagnostic::error(
         "STK0127",
         "Value for undeclared variable",
-        format!("A variable named \"{name}\" was assigned on the command line, but the root module does not declare a variable of that name."),
+        format!(
+            "A variable named \"{name}\" was assigned on the command line, but the root module does not declare a variable of that name."
+        ),
     );
     match did_you_mean(name, names(variables)) {
         Some(near) => error.hint(format!("did you mean \"{near}\"?")),
-        None => error.hint(format!("to use this value, add a variable \"{name}\" {{}} block to the configuration")),
+        None => error.hint(format!(
+            "to use this value, add a variable \"{name}\" {{}} block to the configuration"
+        )),
     }
 }
 
@@ -164,7 +184,9 @@ fn undeclared_in_file(name: &str, path: &str, variables: &BTreeMap<Arc<str>, Var
     let warning = Diagnostic::warning(
         "STK0127",
         "Value for undeclared variable",
-        format!("The root module does not declare a variable named \"{name}\" but a value was found in file \"{path}\"."),
+        format!(
+            "The root module does not declare a variable named \"{name}\" but a value was found in file \"{path}\"."
+        ),
     );
     match did_you_mean(name, names(variables)) {
         Some(near) => warning.hint(format!("did you mean \"{near}\"?")),
@@ -189,11 +211,23 @@ fn text_value(
         diagnostics.absorb(value)
     };
     if let Some(value) = value {
-        given.insert(variable.name.clone(), Given { value, place: Place::Words(words) });
+        given.insert(
+            variable.name.clone(),
+            Given {
+                value,
+                place: Place::Words(words),
+            },
+        );
     } else {
         // Reported already; the default must not be reported as missing too.
         let value = Value::unknown(stack_core::Type::Dynamic);
-        given.insert(variable.name.clone(), Given { value, place: Place::Words(words) });
+        given.insert(
+            variable.name.clone(),
+            Given {
+                value,
+                place: Place::Words(words),
+            },
+        );
     }
 }
 
@@ -218,10 +252,18 @@ fn file(
             }
         };
         let name = attribute.name();
-        let Some(value) = reader.constant(&attribute.value) else { continue };
+        let Some(value) = reader.constant(&attribute.value) else {
+            continue;
+        };
         let span = attribute.value.span();
         if variables.contains_key(name) {
-            given.insert(Arc::from(name), Given { value, place: Place::Text(span) });
+            given.insert(
+                Arc::from(name),
+                Given {
+                    value,
+                    place: Place::Text(span),
+                },
+            );
         } else {
             reader.error(undeclared_in_file(name, path, variables).at(attribute.key.span));
         }
@@ -258,7 +300,13 @@ fn json_file(
     for (name, value) in members.iter() {
         if variables.contains_key(name.as_str()) {
             let place = Place::Words(format!("set in file \"{path}\""));
-            given.insert(Arc::from(name.as_str()), Given { value: value.clone(), place });
+            given.insert(
+                Arc::from(name.as_str()),
+                Given {
+                    value: value.clone(),
+                    place,
+                },
+            );
         } else {
             diagnostics.push(undeclared_in_file(name, path, variables));
         }

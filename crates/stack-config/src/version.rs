@@ -49,10 +49,18 @@ pub(crate) fn parse_constraint(text: &str) -> Result<Vec<Comparison>, ParseConst
 }
 
 fn comparison(text: &str) -> Result<Comparison, ParseConstraintError> {
-    let found = OPERATORS.iter().find_map(|(sign, operator)| Some((*operator, text.strip_prefix(sign)?)));
+    let found = OPERATORS
+        .iter()
+        .find_map(|(sign, operator)| Some((*operator, text.strip_prefix(sign)?)));
     let (operator, version) = found.unwrap_or((Operator::Equal, text));
-    let (version, given) = numbers(version.trim()).ok_or_else(|| ParseConstraintError { text: text.to_owned() })?;
-    Ok(Comparison { operator, version, given })
+    let (version, given) = numbers(version.trim()).ok_or_else(|| ParseConstraintError {
+        text: text.to_owned(),
+    })?;
+    Ok(Comparison {
+        operator,
+        version,
+        given,
+    })
 }
 
 fn numbers(text: &str) -> Option<([u64; 3], usize)> {
@@ -62,7 +70,10 @@ fn numbers(text: &str) -> Option<([u64; 3], usize)> {
         return None;
     }
     for (slot, part) in out.iter_mut().zip(&parts) {
-        *slot = part.parse().ok().filter(|_| part.bytes().all(|b| b.is_ascii_digit()))?;
+        *slot = part
+            .parse()
+            .ok()
+            .filter(|_| part.bytes().all(|b| b.is_ascii_digit()))?;
     }
     Some((out, parts.len()))
 }
@@ -86,7 +97,9 @@ impl Comparison {
 
 /// Checks `required_version` against the version that runs (`1.2.3`; a suffix behind `-` or `+` is ignored).
 pub fn check_version(configuration: &Configuration, running: &str) -> Diagnostics {
-    let Some(required) = &configuration.root.settings.required_version else { return Diagnostics::new() };
+    let Some(required) = &configuration.root.settings.required_version else {
+        return Diagnostics::new();
+    };
     let plain = running.split(['-', '+']).next().unwrap_or(running);
     let (Ok(comparisons), Some((version, _))) = (parse_constraint(&required.text), numbers(plain)) else {
         return Diagnostics::new();
@@ -97,7 +110,10 @@ pub fn check_version(configuration: &Configuration, running: &str) -> Diagnostic
     Diagnostic::error(
         "STK0115",
         "Unsupported stack version",
-        format!("This configuration requires stack {}, but this is stack {running}.", required.text),
+        format!(
+            "This configuration requires stack {}, but this is stack {running}.",
+            required.text
+        ),
     )
     .at(required.span)
     .hint("install a version that fits, or change required_version in the stack block")
@@ -111,7 +127,10 @@ mod tests {
     #[test]
     fn constraints_hold_as_documented() {
         let holds = |constraint: &str, version: [u64; 3]| {
-            parse_constraint(constraint).unwrap().iter().all(|c| c.holds(version))
+            parse_constraint(constraint)
+                .unwrap()
+                .iter()
+                .all(|c| c.holds(version))
         };
         assert!(holds(">= 1.2, < 2.0", [1, 9, 0]));
         assert!(!holds(">= 1.2, < 2.0", [2, 0, 0]));

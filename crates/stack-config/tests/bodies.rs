@@ -1,4 +1,5 @@
 //! Bodies against schemas.
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod common;
 
@@ -10,7 +11,9 @@ use stack_core::{Diagnostics, Marks, Path, SourceMap, Type, Value};
 fn body(text: &str) -> (Body, SourceMap) {
     let text = format!("resource \"cloud_instance\" \"a\" {{\n{text}\n}}");
     let loaded = load(&MemorySources::new().with("main.hcl", text), ".");
-    let configuration = loaded.configuration.unwrap_or_else(|| panic!("{}", loaded.diagnostics));
+    let configuration = loaded
+        .configuration
+        .unwrap_or_else(|| panic!("{}", loaded.diagnostics));
     let body = configuration.root.resources.values().next().unwrap().body.clone();
     (body, loaded.sources)
 }
@@ -32,27 +35,52 @@ fn what_is_not_set_is_null_or_empty() {
     assert_eq!(value.attribute("disk").unwrap().as_sequence(), Some(&[][..]));
     assert!(value.attribute("root").unwrap().is_null());
     let set: Vec<&String> = value.as_mapping().unwrap().keys().collect();
-    assert_eq!(set, ["address", "disk", "id", "image", "kind", "old", "root", "tags", "timeouts"]);
+    assert_eq!(
+        set,
+        [
+            "address", "disk", "id", "image", "kind", "old", "root", "tags", "timeouts"
+        ]
+    );
 }
 
 #[test]
 fn arguments_are_converted() {
     let value = decoded("image = 5\ntags = { a = 1, b = true }\nroot {\n  size = \"8\"\n}");
     assert_eq!(value.attribute("image"), Some(&Value::from("5")));
-    assert_eq!(value.attribute("tags").unwrap().attribute("a"), Some(&Value::from("1")));
-    assert_eq!(value.attribute("root").unwrap().attribute("size"), Some(&Value::from(8)));
+    assert_eq!(
+        value.attribute("tags").unwrap().attribute("a"),
+        Some(&Value::from("1"))
+    );
+    assert_eq!(
+        value.attribute("root").unwrap().attribute("size"),
+        Some(&Value::from(8))
+    );
 }
 
 #[test]
 fn every_mistake_of_a_body_is_reported() {
-    let error = decode("image = [1]\nkind = local.nope\nroot {\n  size = \"big\"\n}", &Locals::default()).unwrap_err();
+    let error = decode(
+        "image = [1]\nkind = local.nope\nroot {\n  size = \"big\"\n}",
+        &Locals::default(),
+    )
+    .unwrap_err();
     let summaries: Vec<&str> = error.iter().map(|d| d.summary.as_str()).collect();
     assert_eq!(
         summaries,
-        ["Incorrect attribute value type", "Reference to undeclared local value", "Incorrect attribute value type"]
+        [
+            "Incorrect attribute value type",
+            "Reference to undeclared local value",
+            "Incorrect attribute value type"
+        ]
     );
     assert!(error.iter().all(|d| !d.labels.is_empty()));
-    assert!(error.0[0].detail.starts_with("Inappropriate value for attribute \"image\": "), "{}", error.0[0].detail);
+    assert!(
+        error.0[0]
+            .detail
+            .starts_with("Inappropriate value for attribute \"image\": "),
+        "{}",
+        error.0[0].detail
+    );
 }
 
 #[test]
@@ -99,7 +127,10 @@ fn a_dynamic_block_over_an_unknown_collection_is_unknown() {
     let text = "image = \"x\"\ndynamic \"disk\" {\n  for_each = local.later\n  content {\n    size = disk.value\n  }\n}";
     let value = decode(text, &scope).unwrap();
     assert!(!value.attribute("disk").unwrap().is_known());
-    assert_eq!(value.attribute("disk").unwrap().ty(), instance().blocks["disk"].ty());
+    assert_eq!(
+        value.attribute("disk").unwrap().ty(),
+        instance().blocks["disk"].ty()
+    );
     assert!(value.attribute("root").unwrap().is_null());
 }
 
@@ -108,16 +139,33 @@ fn marks_of_the_collection_stay_on_the_blocks() {
     let scope = Locals::of([("secret", Value::tuple(vec![Value::from(1)]).sensitive())]);
     let text = "image = \"x\"\ndynamic \"disk\" {\n  for_each = local.secret\n  content {\n    size = disk.value\n  }\n}";
     let value = decode(text, &scope).unwrap();
-    assert!(value.attribute("disk").unwrap().marks().contains(Marks::SENSITIVE));
+    assert!(
+        value
+            .attribute("disk")
+            .unwrap()
+            .marks()
+            .contains(Marks::SENSITIVE)
+    );
 }
 
 #[test]
 fn blocks_are_counted_after_they_are_made() {
-    let scope = Locals::of([("four", Value::tuple(vec![Value::from(1); 4])), ("none", Value::NULL)]);
-    let text = "image = \"x\"\ndynamic \"disk\" {\n  for_each = local.four\n  content {\n    size = 1\n  }\n}";
-    assert_eq!(decode(text, &scope).unwrap_err().0[0].summary, "Too many disk blocks");
-    let text = "image = \"x\"\ndynamic \"disk\" {\n  for_each = local.none\n  content {\n    size = 1\n  }\n}";
-    assert_eq!(decode(text, &scope).unwrap_err().0[0].summary, "Invalid dynamic for_each value");
+    let scope = Locals::of([
+        ("four", Value::tuple(vec![Value::from(1); 4])),
+        ("none", Value::NULL),
+    ]);
+    let text =
+        "image = \"x\"\ndynamic \"disk\" {\n  for_each = local.four\n  content {\n    size = 1\n  }\n}";
+    assert_eq!(
+        decode(text, &scope).unwrap_err().0[0].summary,
+        "Too many disk blocks"
+    );
+    let text =
+        "image = \"x\"\ndynamic \"disk\" {\n  for_each = local.none\n  content {\n    size = 1\n  }\n}";
+    assert_eq!(
+        decode(text, &scope).unwrap_err().0[0].summary,
+        "Invalid dynamic for_each value"
+    );
 }
 
 #[test]

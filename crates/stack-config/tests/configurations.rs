@@ -5,10 +5,12 @@
 //! `# error: CODE COLUMN-COLUMN Summary` or `# warning: …`, and below one of these perhaps `# hint: TEXT`. Diagnostics
 //! without a place stand at the top with the columns `0-0`. What is not expected fails the test, and so does what is
 //! expected and missing. With `STACK_UPDATE=1` in the environment the files are rewritten as found.
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod common;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use common::Known;
@@ -32,7 +34,10 @@ fn found(diagnostics: &Diagnostics, sources: &SourceMap) -> Found {
                 let (line, start) = sources.line_column(*span).unwrap();
                 let text = &file.text[span.start as usize..span.end as usize];
                 let width = text.lines().next().unwrap_or("").chars().count();
-                ((file.name.to_string(), line), format!("{start}-{}", start + width))
+                (
+                    (file.name.to_string(), line),
+                    format!("{start}-{}", start + width),
+                )
             }
         };
         let lines = out.entry(key).or_default();
@@ -43,7 +48,9 @@ fn found(diagnostics: &Diagnostics, sources: &SourceMap) -> Found {
 }
 
 fn is_annotation(line: &str) -> bool {
-    ["# error: ", "# warning: ", "# hint: "].iter().any(|start| line.starts_with(start))
+    ["# error: ", "# warning: ", "# hint: "]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 /// A case as it should be written.
@@ -58,7 +65,10 @@ fn annotated(case: &str) -> String {
         }
     }
     let sources = files.iter().fold(MemorySources::new(), |sources, (name, lines)| {
-        sources.with(name, lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+        sources.with(
+            name,
+            lines.iter().map(|line| format!("{line}\n")).collect::<String>(),
+        )
     });
     let loaded = load(&sources, ".");
     let mut diagnostics = loaded.diagnostics;
@@ -69,16 +79,19 @@ fn annotated(case: &str) -> String {
     let mut out = format!("{title}\n");
     for (i, (name, lines)) in files.iter().enumerate() {
         if i > 0 {
-            out.push_str(&format!("# file: {name}\n"));
+            writeln!(out, "# file: {name}").unwrap();
         }
         for (line, text) in lines.iter().enumerate() {
             for annotation in found.remove(&(name.clone(), line + 1)).unwrap_or_default() {
-                out.push_str(&format!("{annotation}\n"));
+                writeln!(out, "{annotation}").unwrap();
             }
-            out.push_str(&format!("{text}\n"));
+            writeln!(out, "{text}").unwrap();
         }
     }
-    assert!(found.is_empty(), "{title}: diagnostics in lines that are not there: {found:?}");
+    assert!(
+        found.is_empty(),
+        "{title}: diagnostics in lines that are not there: {found:?}"
+    );
     out
 }
 
@@ -100,9 +113,16 @@ fn every_mistake_is_reported_in_its_place() {
             std::fs::write(&path, &out).unwrap();
         } else if out != text {
             let expected: Vec<&str> = text.lines().collect();
-            let missing: Vec<&str> = expected.iter().copied().filter(|l| !out.lines().any(|o| o == *l)).collect();
+            let missing: Vec<&str> = expected
+                .iter()
+                .copied()
+                .filter(|l| !out.lines().any(|o| o == *l))
+                .collect();
             let surplus: Vec<&str> = out.lines().filter(|l| !expected.contains(l)).collect();
-            wrong.push(format!("{}: missing {missing:#?}, not expected {surplus:#?}", path.display()));
+            wrong.push(format!(
+                "{}: missing {missing:#?}, not expected {surplus:#?}",
+                path.display()
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

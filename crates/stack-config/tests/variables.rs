@@ -1,4 +1,5 @@
 //! Values of the root module's variables.
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,17 +49,25 @@ fn values(inputs: &[VariableInput]) -> (BTreeMap<Arc<str>, Value>, Diagnostics, 
 
 fn values_of(text: &str, inputs: &[VariableInput]) -> (BTreeMap<Arc<str>, Value>, Diagnostics, SourceMap) {
     let mut loaded = load(&MemorySources::new().with("main.hcl", text), ".");
-    let configuration = loaded.configuration.unwrap_or_else(|| panic!("{}", loaded.diagnostics));
+    let configuration = loaded
+        .configuration
+        .unwrap_or_else(|| panic!("{}", loaded.diagnostics));
     let (values, diagnostics) = variable_values(&configuration, &mut loaded.sources, inputs);
     (values, diagnostics, loaded.sources)
 }
 
 fn argument(name: &str, text: &str) -> VariableInput {
-    VariableInput::Argument { name: name.to_owned(), text: text.to_owned() }
+    VariableInput::Argument {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    }
 }
 
 fn file(path: &str, text: &str) -> VariableInput {
-    VariableInput::File { path: path.to_owned(), text: text.to_owned() }
+    VariableInput::File {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    }
 }
 
 fn shown(inputs: &[VariableInput], name: &str) -> String {
@@ -72,7 +81,11 @@ fn complaint(inputs: &[VariableInput]) -> (String, String, usize) {
     let first = diagnostics.iter().next().expect("a diagnostic");
     let (span, _) = first.labels[0];
     let line = sources.line_column(span).unwrap().0;
-    (first.summary.clone(), sources.get(span.file).unwrap().name.to_string(), line)
+    (
+        first.summary.clone(),
+        sources.get(span.file).unwrap().name.to_string(),
+        line,
+    )
 }
 
 #[test]
@@ -88,15 +101,28 @@ fn a_text_is_taken_as_the_type_says() {
     assert_eq!(shown(&[argument("text", "${x}")], "text"), "\"${x}\"");
     assert_eq!(shown(&[argument("number", "1e3")], "number"), "1000");
     assert_eq!(shown(&[argument("untyped", "plain")], "untyped"), "\"plain\"");
-    assert_eq!(shown(&[argument("list", "[1, \"z\"]")], "list"), "tolist([\n  \"1\",\n  \"z\",\n])");
+    assert_eq!(
+        shown(&[argument("list", "[1, \"z\"]")], "list"),
+        "tolist([\n  \"1\",\n  \"z\",\n])"
+    );
     assert_eq!(shown(&[argument("any", "[1]")], "any"), "[\n  1,\n]");
-    assert_eq!(shown(&[argument("object", "{a=2}")], "object"), "{\n  \"a\" = 2\n  \"b\" = \"x\"\n}");
+    assert_eq!(
+        shown(&[argument("object", "{a=2}")], "object"),
+        "{\n  \"a\" = 2\n  \"b\" = \"x\"\n}"
+    );
 }
 
 #[test]
 fn the_last_input_wins() {
-    let environment = VariableInput::Environment { name: "text".to_owned(), text: "environment".to_owned() };
-    let all = [environment, file("a.vars.hcl", "text = \"file\"\nnumber = 2"), argument("text", "argument")];
+    let environment = VariableInput::Environment {
+        name: "text".to_owned(),
+        text: "environment".to_owned(),
+    };
+    let all = [
+        environment,
+        file("a.vars.hcl", "text = \"file\"\nnumber = 2"),
+        argument("text", "argument"),
+    ];
     assert_eq!(shown(&all[..1], "text"), "\"environment\"");
     assert_eq!(shown(&all[..2], "text"), "\"file\"");
     assert_eq!(shown(&all, "text"), "\"argument\"");
@@ -105,44 +131,86 @@ fn the_last_input_wins() {
 
 #[test]
 fn files_hold_values_in_either_form() {
-    assert_eq!(shown(&[file("a.vars.hcl", "list = [\n  \"x\",\n]")], "list"), "tolist([\n  \"x\",\n])");
-    let json = file("a.json", r#"{"text": "${kept}", "number": 12345678901234567890, "object": {"a": 3}}"#);
+    assert_eq!(
+        shown(&[file("a.vars.hcl", "list = [\n  \"x\",\n]")], "list"),
+        "tolist([\n  \"x\",\n])"
+    );
+    let json = file(
+        "a.json",
+        r#"{"text": "${kept}", "number": 12345678901234567890, "object": {"a": 3}}"#,
+    );
     assert_eq!(shown(std::slice::from_ref(&json), "text"), "\"${kept}\"");
-    assert_eq!(shown(std::slice::from_ref(&json), "number"), "12345678901234567890");
+    assert_eq!(
+        shown(std::slice::from_ref(&json), "number"),
+        "12345678901234567890"
+    );
     assert_eq!(shown(&[json], "object"), "{\n  \"a\" = 3\n  \"b\" = \"x\"\n}");
 }
 
 #[test]
 fn null_takes_the_default_where_it_is_no_value() {
-    assert_eq!(shown(&[file("a.vars.hcl", "strict = null")], "strict"), "\"kept\"");
-    assert_eq!(shown(&[file("a.vars.hcl", "text = null")], "text"), "tostring(null)");
+    assert_eq!(
+        shown(&[file("a.vars.hcl", "strict = null")], "strict"),
+        "\"kept\""
+    );
+    assert_eq!(
+        shown(&[file("a.vars.hcl", "text = null")], "text"),
+        "tostring(null)"
+    );
 }
 
 #[test]
 fn what_does_not_fit_is_reported_where_it_comes_from() {
-    let declared = |line| ("Invalid value for input variable".to_owned(), "main.hcl".to_owned(), line);
+    let declared = |line| {
+        (
+            "Invalid value for input variable".to_owned(),
+            "main.hcl".to_owned(),
+            line,
+        )
+    };
     assert_eq!(complaint(&[argument("number", "abc")]), declared(6));
     assert_eq!(complaint(&[argument("object", "{}")]), declared(21));
     assert_eq!(
         complaint(&[argument("list", "notalist")]),
-        ("Variables not allowed".to_owned(), "<value for var.list>".to_owned(), 1)
+        (
+            "Variables not allowed".to_owned(),
+            "<value for var.list>".to_owned(),
+            1
+        )
     );
     assert_eq!(
         complaint(&[argument("list", "tolist([])")]),
-        ("Function calls not allowed".to_owned(), "<value for var.list>".to_owned(), 1)
+        (
+            "Function calls not allowed".to_owned(),
+            "<value for var.list>".to_owned(),
+            1
+        )
     );
     assert_eq!(complaint(&[argument("list", "[")]).1, "<value for var.list>");
     assert_eq!(
         complaint(&[file("a.vars.hcl", "text = \"x\"\nnumber = []")]),
-        ("Invalid value for input variable".to_owned(), "a.vars.hcl".to_owned(), 2)
+        (
+            "Invalid value for input variable".to_owned(),
+            "a.vars.hcl".to_owned(),
+            2
+        )
     );
-    assert_eq!(complaint(&[file("a.vars.hcl", "text = var.x")]).0, "Variables not allowed");
-    assert_eq!(complaint(&[file("a.vars.hcl", "block {\n}")]).0, "Unsupported block type");
+    assert_eq!(
+        complaint(&[file("a.vars.hcl", "text = var.x")]).0,
+        "Variables not allowed"
+    );
+    assert_eq!(
+        complaint(&[file("a.vars.hcl", "block {\n}")]).0,
+        "Unsupported block type"
+    );
 }
 
 #[test]
 fn a_value_is_reported_once() {
-    let (_, diagnostics, _) = values_of("variable \"l\" {\n  type = list(string)\n}", &[argument("l", "nope")]);
+    let (_, diagnostics, _) = values_of(
+        "variable \"l\" {\n  type = list(string)\n}",
+        &[argument("l", "nope")],
+    );
     assert_eq!(diagnostics.iter().count(), 1, "{diagnostics}");
 }
 
@@ -151,9 +219,19 @@ fn values_for_nothing() {
     let (_, diagnostics, _) = values(&[argument("txet", "x")]);
     assert_eq!(diagnostics.0[0].severity, Severity::Error);
     assert_eq!(diagnostics.0[0].hints, ["did you mean \"text\"?"]);
-    let environment = VariableInput::Environment { name: "nope".to_owned(), text: "x".to_owned() };
-    let (_, diagnostics, _) = values(&[environment, file("a.vars.hcl", "nope = 1"), file("b.json", r#"{"nope": 1}"#)]);
-    assert_eq!(diagnostics.iter().map(|d| d.severity).collect::<Vec<_>>(), [Severity::Warning; 2]);
+    let environment = VariableInput::Environment {
+        name: "nope".to_owned(),
+        text: "x".to_owned(),
+    };
+    let (_, diagnostics, _) = values(&[
+        environment,
+        file("a.vars.hcl", "nope = 1"),
+        file("b.json", r#"{"nope": 1}"#),
+    ]);
+    assert_eq!(
+        diagnostics.iter().map(|d| d.severity).collect::<Vec<_>>(),
+        [Severity::Warning; 2]
+    );
 }
 
 #[test]

@@ -9,9 +9,17 @@ use super::{Function, FunctionError, number, string, text};
 /// The functions of this group.
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::new("cidrhost", vec![string("prefix"), number("hostnum")], Type::String, |_, args| {
-            Ok(Value::string(host(&network(text(&args[0])?)?, integer(&args[1])?)?))
-        }),
+        Function::new(
+            "cidrhost",
+            vec![string("prefix"), number("hostnum")],
+            Type::String,
+            |_, args| {
+                Ok(Value::string(host(
+                    &network(text(&args[0])?)?,
+                    integer(&args[1])?,
+                )?))
+            },
+        ),
         Function::new("cidrnetmask", vec![string("prefix")], Type::String, |_, args| {
             Ok(Value::string(netmask(&network(text(&args[0])?)?)?))
         }),
@@ -24,20 +32,33 @@ pub(super) fn functions() -> Vec<Function> {
                 Ok(Value::string(subnet(&network(text(&args[0])?)?, bits, number)?))
             },
         ),
-        Function::new("cidrsubnets", vec![string("prefix")], Type::list(Type::String), |_, args| {
-            let lengths = args[1..].iter().map(integer).collect::<Result<Vec<_>, _>>()?;
-            let all = subnets(&network(text(&args[0])?)?, &lengths)?;
-            Ok(Value::list(Type::String, all.into_iter().map(Value::from).collect()))
-        })
+        Function::new(
+            "cidrsubnets",
+            vec![string("prefix")],
+            Type::list(Type::String),
+            |_, args| {
+                let lengths = args[1..].iter().map(integer).collect::<Result<Vec<_>, _>>()?;
+                let all = subnets(&network(text(&args[0])?)?, &lengths)?;
+                Ok(Value::list(
+                    Type::String,
+                    all.into_iter().map(Value::from).collect(),
+                ))
+            },
+        )
         .variadic(number("newbits")),
     ]
 }
 
 /// A whole number.
 fn integer(value: &Value) -> Result<i128, FunctionError> {
-    let whole = value.as_number().filter(|n| n.is_integer()).and_then(|n| n.to_string().parse().ok());
+    let whole = value
+        .as_number()
+        .filter(|n| n.is_integer())
+        .and_then(|n| n.to_string().parse().ok());
     let fits = |n: &i128| n.unsigned_abs() <= u128::from(u64::MAX);
-    whole.filter(fits).ok_or_else(|| FunctionError::new("value must be a whole number, and one of 64 bits"))
+    whole
+        .filter(fits)
+        .ok_or_else(|| FunctionError::new("value must be a whole number, and one of 64 bits"))
 }
 
 /// A block of addresses.
@@ -52,7 +73,11 @@ struct Network {
 
 impl Network {
     fn show(&self) -> String {
-        let length = if self.mapped() { self.length.saturating_sub(96) } else { self.length };
+        let length = if self.mapped() {
+            self.length.saturating_sub(96)
+        } else {
+            self.length
+        };
         format!("{}/{length}", show(self.base, self.bits))
     }
 
@@ -80,13 +105,24 @@ fn network(text: &str) -> Result<Network, FunctionError> {
     let invalid = || FunctionError::new(format!("invalid CIDR expression: invalid CIDR address: {text}"));
     let (address, length) = text.split_once('/').ok_or_else(invalid)?;
     let (base, bits) = if address.contains(':') {
-        (u128::from(address.parse::<Ipv6Addr>().map_err(|_| invalid())?), 128)
+        (
+            u128::from(address.parse::<Ipv6Addr>().map_err(|_| invalid())?),
+            128,
+        )
     } else {
         (u128::from(ipv4(address).ok_or_else(invalid)?), 32)
     };
     let digits = !length.is_empty() && length.len() <= 3 && length.bytes().all(|b| b.is_ascii_digit());
-    let length: u32 = length.parse().ok().filter(|l| digits && *l <= bits).ok_or_else(invalid)?;
-    Ok(Network { base: base & mask(length, bits), length, bits })
+    let length: u32 = length
+        .parse()
+        .ok()
+        .filter(|l| digits && *l <= bits)
+        .ok_or_else(invalid)?;
+    Ok(Network {
+        base: base & mask(length, bits),
+        length,
+        bits,
+    })
 }
 
 /// Dotted decimal; leading zeros are allowed and mean nothing.
@@ -109,7 +145,11 @@ fn host(network: &Network, number: i128) -> Result<String, FunctionError> {
     } else {
         (1_u128 << (network.bits - network.length)) - 1
     };
-    let distance = if number < 0 { number.unsigned_abs() - 1 } else { number.unsigned_abs() };
+    let distance = if number < 0 {
+        number.unsigned_abs() - 1
+    } else {
+        number.unsigned_abs()
+    };
     if distance > hosts {
         return Err(FunctionError::new(format!(
             "prefix of {} does not accommodate a host numbered {number}",
@@ -119,7 +159,10 @@ fn host(network: &Network, number: i128) -> Result<String, FunctionError> {
     let number = if number < 0 { hosts - distance } else { distance };
     // An IPv4 block inside IPv6 has 32 bits for the shift and 128 for the address.
     let shift = if network.mapped() { 96 } else { 0 };
-    Ok(show(network.base | number.checked_shl(shift).unwrap_or(0), network.bits))
+    Ok(show(
+        network.base | number.checked_shl(shift).unwrap_or(0),
+        network.bits,
+    ))
 }
 
 fn netmask(network: &Network) -> Result<String, FunctionError> {
@@ -153,11 +196,18 @@ fn subnet(network: &Network, new_bits: i128, number: i128) -> Result<String, Fun
         let base = i128::try_from(network.base).unwrap_or(i128::MAX);
         (base | number << shift).unsigned_abs()
     } else if number < 0 {
-        return Err(FunctionError::new(format!("a subnet cannot have the number {number}")));
+        return Err(FunctionError::new(format!(
+            "a subnet cannot have the number {number}"
+        )));
     } else {
         network.base | number.unsigned_abs().checked_shl(shift).unwrap_or(0)
     };
-    Ok(Network { base, length, bits: network.bits }.show())
+    Ok(Network {
+        base,
+        length,
+        bits: network.bits,
+    }
+    .show())
 }
 
 fn subnets(network: &Network, lengths: &[i128]) -> Result<Vec<String>, FunctionError> {
@@ -168,10 +218,16 @@ fn subnets(network: &Network, lengths: &[i128]) -> Result<Vec<String>, FunctionE
     for (i, new_bits) in lengths.iter().enumerate() {
         let position = i + 1;
         if *new_bits < 1 {
-            return Err(FunctionError::argument(position, "must extend prefix by at least one bit"));
+            return Err(FunctionError::argument(
+                position,
+                "must extend prefix by at least one bit",
+            ));
         }
         if *new_bits > 32 {
-            return Err(FunctionError::argument(position, "may not extend prefix by more than 32 bits"));
+            return Err(FunctionError::argument(
+                position,
+                "may not extend prefix by more than 32 bits",
+            ));
         }
         let length = network.length + u32::try_from(*new_bits).unwrap_or(0);
         if length > network.bits {
@@ -182,14 +238,24 @@ fn subnets(network: &Network, lengths: &[i128]) -> Result<Vec<String>, FunctionE
             ));
         }
         let host = all(network.bits) & !mask(length, network.bits);
-        let base = next.and_then(|n| n.checked_add(host)).map(|n| n & !host).filter(|n| *n <= last);
+        let base = next
+            .and_then(|n| n.checked_add(host))
+            .map(|n| n & !host)
+            .filter(|n| *n <= last);
         let Some(base) = base else {
             return Err(FunctionError::argument(
                 position,
-                format!("not enough remaining address space for a subnet with a prefix of {length} bits after {before}"),
+                format!(
+                    "not enough remaining address space for a subnet with a prefix of {length} bits after {before}"
+                ),
             ));
         };
-        before = Network { base, length, bits: network.bits }.show();
+        before = Network {
+            base,
+            length,
+            bits: network.bits,
+        }
+        .show();
         out.push(before.clone());
         next = (base | host).checked_add(1);
     }
@@ -231,12 +297,10 @@ mod tests {
     #[test]
     fn consecutive_subnets_do_not_overlap_and_stay_inside() {
         let subnets = |prefix: &str, bits: &[i128]| subnets(&network(prefix).unwrap(), bits);
-        assert_eq!(subnets("10.1.0.0/16", &[4, 4, 8, 4]).unwrap(), [
-            "10.1.0.0/20",
-            "10.1.16.0/20",
-            "10.1.32.0/24",
-            "10.1.48.0/20"
-        ]);
+        assert_eq!(
+            subnets("10.1.0.0/16", &[4, 4, 8, 4]).unwrap(),
+            ["10.1.0.0/20", "10.1.16.0/20", "10.1.32.0/24", "10.1.48.0/20"]
+        );
         assert!(subnets("10.0.0.0/30", &[1, 1, 1]).is_err());
         assert!(subnets("255.255.255.254/31", &[1, 1, 1]).is_err());
         assert!(subnets("ffff::/16", &[1, 1, 1]).is_err());

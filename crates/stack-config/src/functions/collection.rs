@@ -21,7 +21,9 @@ pub(super) fn functions() -> Vec<Function> {
 
 /// The members of a list, set or tuple.
 fn members(value: &Value) -> Result<&[Value], FunctionError> {
-    value.as_sequence().ok_or_else(|| FunctionError::new("argument must be a list, set or tuple"))
+    value
+        .as_sequence()
+        .ok_or_else(|| FunctionError::new("argument must be a list, set or tuple"))
 }
 
 /// The element type of a list or set; a tuple has none.
@@ -34,7 +36,11 @@ fn element_type(ty: &Type) -> Type {
 
 /// A result that is known only later.
 fn unknown(ty: Type) -> Called {
-    Ok(if ty == Type::Dynamic { Value::unknown(ty) } else { unknown_not_null(ty) })
+    Ok(if ty == Type::Dynamic {
+        Value::unknown(ty)
+    } else {
+        unknown_not_null(ty)
+    })
 }
 
 /// A whole number, as an argument.

@@ -11,29 +11,51 @@ use crate::evaluate::unknown_not_null;
 /// The functions of this group.
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::new("formatdate", vec![string("format"), string("time")], Type::String, |_, args| {
-            let at = parse(text(&args[1])?).map_err(|cause| FunctionError::argument(1, cause))?;
-            let out = format(text(&args[0])?, at).map_err(|cause| FunctionError::argument(0, cause))?;
-            Ok(Value::from(out))
-        }),
-        Function::new("timeadd", vec![string("timestamp"), string("duration")], Type::String, |_, args| {
-            let at = parse(text(&args[0])?).map_err(FunctionError::new)?;
-            let by = duration(text(&args[1])?).map_err(FunctionError::new)?;
-            let sum = at.checked_add(by).ok_or_else(|| FunctionError::new("the result is beyond the calendar"))?;
-            Ok(Value::from(rfc3339(sum)))
-        }),
-        Function::new("timecmp", vec![string("timestamp_a"), string("timestamp_b")], Type::Number, |_, args| {
-            let a = parse(text(&args[0])?).map_err(|cause| FunctionError::argument(0, cause))?;
-            let b = parse(text(&args[1])?).map_err(|cause| FunctionError::argument(1, cause))?;
-            Ok(Value::from(a.cmp(&b) as i64))
-        }),
+        Function::new(
+            "formatdate",
+            vec![string("format"), string("time")],
+            Type::String,
+            |_, args| {
+                let at = parse(text(&args[1])?).map_err(|cause| FunctionError::argument(1, cause))?;
+                let out = format(text(&args[0])?, at).map_err(|cause| FunctionError::argument(0, cause))?;
+                Ok(Value::from(out))
+            },
+        ),
+        Function::new(
+            "timeadd",
+            vec![string("timestamp"), string("duration")],
+            Type::String,
+            |_, args| {
+                let at = parse(text(&args[0])?).map_err(FunctionError::new)?;
+                let by = duration(text(&args[1])?).map_err(FunctionError::new)?;
+                let sum = at
+                    .checked_add(by)
+                    .ok_or_else(|| FunctionError::new("the result is beyond the calendar"))?;
+                Ok(Value::from(rfc3339(sum)))
+            },
+        ),
+        Function::new(
+            "timecmp",
+            vec![string("timestamp_a"), string("timestamp_b")],
+            Type::Number,
+            |_, args| {
+                let a = parse(text(&args[0])?).map_err(|cause| FunctionError::argument(0, cause))?;
+                let b = parse(text(&args[1])?).map_err(|cause| FunctionError::argument(1, cause))?;
+                Ok(Value::from(a.cmp(&b) as i64))
+            },
+        ),
         Function::new("timestamp", Vec::new(), Type::String, |cx, _| {
             // The time of apply is not known before.
-            Ok(cx.scope.timestamp().map_or_else(|| unknown_not_null(Type::String), Value::from))
+            Ok(cx
+                .scope
+                .timestamp()
+                .map_or_else(|| unknown_not_null(Type::String), Value::from))
         }),
         Function::new("plantimestamp", Vec::new(), Type::String, |cx, _| {
             let given = cx.scope.plan_timestamp();
-            given.map(Value::from).ok_or_else(|| FunctionError::new("there is no plan here whose time it could give"))
+            given
+                .map(Value::from)
+                .ok_or_else(|| FunctionError::new("there is no plan here whose time it could give"))
         }),
     ]
 }
@@ -72,7 +94,11 @@ fn parse(text: &str) -> Result<OffsetDateTime, String> {
     let invalid = |why: &str| format!("not a valid RFC3339 timestamp: {why}");
     let mut scanner = Scanner { rest: text };
     let parsed = (|| {
-        let (year, month, day) = (scanner.digits(4)?, scanner.sign('-')?.digits(2)?, scanner.sign('-')?.digits(2)?);
+        let (year, month, day) = (
+            scanner.digits(4)?,
+            scanner.sign('-')?.digits(2)?,
+            scanner.sign('-')?.digits(2)?,
+        );
         let (hour, minute) = (scanner.sign('T')?.digits(2)?, scanner.sign(':')?.digits(2)?);
         let second = scanner.sign(':')?.digits(2)?;
         let nanosecond = scanner.fraction()?;
@@ -86,7 +112,8 @@ fn parse(text: &str) -> Result<OffsetDateTime, String> {
     let month = Month::try_from(month).map_err(|_| invalid("month out of range"))?;
     let year = i32::try_from(year).map_err(|_| invalid("year out of range"))?;
     let date = Date::from_calendar_date(year, month, day).map_err(|_| invalid("day out of range"))?;
-    let time = Time::from_hms_nano(hour, minute, second, nanosecond).map_err(|_| invalid("time out of range"))?;
+    let time =
+        Time::from_hms_nano(hour, minute, second, nanosecond).map_err(|_| invalid("time out of range"))?;
     Ok(PrimitiveDateTime::new(date, time).assume_offset(offset))
 }
 
@@ -101,14 +128,19 @@ impl Scanner<'_> {
     }
 
     fn digits(&mut self, count: usize) -> Option<u32> {
-        let digits = self.rest.get(..count).filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
+        let digits = self
+            .rest
+            .get(..count)
+            .filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
         self.rest = &self.rest[count..];
         digits.parse().ok()
     }
 
     /// `.5` as nanoseconds; further digits are dropped.
     fn fraction(&mut self) -> Option<u32> {
-        let Some(rest) = self.rest.strip_prefix('.') else { return Some(0) };
+        let Some(rest) = self.rest.strip_prefix('.') else {
+            return Some(0);
+        };
         let length = rest.bytes().take_while(u8::is_ascii_digit).count();
         let digits = rest.get(..length).filter(|d| !d.is_empty())?;
         self.rest = &rest[length..];
@@ -146,10 +178,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
     let mut nanoseconds: i128 = 0;
     while !rest.is_empty() {
-        let length = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let length = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let number = &rest[..length];
         rest = &rest[length..];
-        let unit_length = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let unit_length = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
         let unit = &rest[..unit_length];
         rest = &rest[unit_length..];
         let scale: i128 = match unit {
@@ -169,7 +205,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         }
     }
     let nanoseconds = i64::try_from(nanoseconds).map_err(|_| invalid())?;
-    Ok(Duration::nanoseconds(if negative { -nanoseconds } else { nanoseconds }))
+    Ok(Duration::nanoseconds(if negative {
+        -nanoseconds
+    } else {
+        nanoseconds
+    }))
 }
 
 /// A decimal number times a scale, cut to a whole number.
@@ -180,7 +220,11 @@ fn scaled(number: &str, scale: i128) -> Option<i128> {
     }
     let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let fraction: String = fraction.chars().take(18).collect();
-    let part: i128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let part: i128 = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse().ok()?
+    };
     let divisor = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     whole.checked_mul(scale)?.checked_add(part * scale / divisor)
 }
@@ -272,11 +316,20 @@ mod tests {
     #[test]
     fn verbs_give_parts_of_the_time() {
         let at = "2018-01-02T23:12:01-08:00";
-        assert_eq!(formatted("EEE, DD MMM YYYY hh:mm:ss ZZZ", at), "Tue, 02 Jan 2018 23:12:01 -0800");
-        assert_eq!(formatted("EEEE, DD-MMMM-YY H aa", at), "Tuesday, 02-January-18 11 pm");
+        assert_eq!(
+            formatted("EEE, DD MMM YYYY hh:mm:ss ZZZ", at),
+            "Tue, 02 Jan 2018 23:12:01 -0800"
+        );
+        assert_eq!(
+            formatted("EEEE, DD-MMMM-YY H aa", at),
+            "Tuesday, 02-January-18 11 pm"
+        );
         assert_eq!(formatted("''''", at), "''");
         assert_eq!(formatted("'it''s' HH", "2018-01-02T00:00:00Z"), "it's 12");
-        assert_eq!(formatted("Z ZZZ ZZZZ ZZZZZ", "2018-01-02T00:00:00Z"), "Z UTC +0000 +00:00");
+        assert_eq!(
+            formatted("Z ZZZ ZZZZ ZZZZZ", "2018-01-02T00:00:00Z"),
+            "Z UTC +0000 +00:00"
+        );
         for bad in ["Y", "YYYYY", "Q", "'open", "A"] {
             assert!(format(bad, parse(at).unwrap()).is_err(), "{bad}");
         }
@@ -284,8 +337,17 @@ mod tests {
 
     #[test]
     fn timestamps_are_strict() {
-        for bad in ["2018-01-02", "2018-01-02 00:00:00Z", "2018-13-02T00:00:00Z", "2018-02-30T00:00:00Z",
-            "2018-01-02t00:00:00z", "2018-01-02T24:00:00Z", "2018-01-02T00:00:00", "2018-01-02T00:00:00Zx", "é"] {
+        for bad in [
+            "2018-01-02",
+            "2018-01-02 00:00:00Z",
+            "2018-13-02T00:00:00Z",
+            "2018-02-30T00:00:00Z",
+            "2018-01-02t00:00:00z",
+            "2018-01-02T24:00:00Z",
+            "2018-01-02T00:00:00",
+            "2018-01-02T00:00:00Zx",
+            "é",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
@@ -295,7 +357,10 @@ mod tests {
         let add = |at: &str, by: &str| rfc3339(parse(at).unwrap() + duration(by).unwrap());
         assert_eq!(add("2017-11-22T00:00:00Z", "1h30m15s"), "2017-11-22T01:30:15Z");
         assert_eq!(add("2017-11-22T00:00:00.5Z", "600ms"), "2017-11-22T00:00:01Z");
-        assert_eq!(add("2017-11-22T00:00:00+02:00", "-1.5m"), "2017-11-21T23:58:30+02:00");
+        assert_eq!(
+            add("2017-11-22T00:00:00+02:00", "-1.5m"),
+            "2017-11-21T23:58:30+02:00"
+        );
         for bad in ["1d", "", "x", "1", "1.2.3s", "300000000h"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

@@ -23,37 +23,71 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("base64encode", vec![string("str")], Type::String, |_, args| {
             Ok(Value::from(STANDARD.encode(super::text(&args[0])?)))
         }),
-        Function::new("base64decode", vec![string("str")], Type::String, |_, args| base64_decode(super::text(&args[0])?)),
-        Function::new("base64gzip", vec![string("str")], Type::String, |_, args| gzip(super::text(&args[0])?)),
+        Function::new("base64decode", vec![string("str")], Type::String, |_, args| {
+            base64_decode(super::text(&args[0])?)
+        }),
+        Function::new("base64gzip", vec![string("str")], Type::String, |_, args| {
+            gzip(super::text(&args[0])?)
+        }),
         Function::new("urlencode", vec![string("str")], Type::String, |_, args| {
             Ok(Value::from(url_encode(super::text(&args[0])?)))
         }),
-        Function::new("textencodebase64", vec![string("string"), string("encoding")], Type::String, |_, args| {
-            let bytes = charset::encode(super::text(&args[0])?, super::text(&args[1])?)?;
-            Ok(Value::from(STANDARD.encode(bytes)))
-        }),
-        Function::new("textdecodebase64", vec![string("source"), string("encoding")], Type::String, |_, args| {
-            let bytes = base64_bytes(super::text(&args[0])?)
-                .map_err(|cause| FunctionError::argument(0, format!("the given value is not valid base64: {cause}")))?;
-            Ok(normalized(charset::decode(&bytes, super::text(&args[1])?)?))
-        }),
-        Function::new("jsonencode", vec![any("val").nullable().unknown().dynamic()], Type::String, |_, args| {
-            encode(&args[0], |value| json::write(value).map_err(FunctionError::new))
-        }),
-        Function::generic("jsondecode", vec![string("str")], |_| Ok(Type::Dynamic), |_, args| {
-            let value = json::parse(super::text(&args[0])?).map_err(FunctionError::new)?;
-            Ok(normalize(&value))
-        }),
-        Function::new("yamlencode", vec![any("value").nullable().unknown().dynamic()], Type::String, |_, args| {
-            encode(&args[0], |value| Ok(yaml_write::write(value)))
-        }),
-        Function::generic("yamldecode", vec![string("src")], |_| Ok(Type::Dynamic), |_, args| {
-            let value = yaml_read::read(super::text(&args[0])?).map_err(FunctionError::new)?;
-            Ok(normalize(&value))
-        }),
-        Function::generic("csvdecode", vec![string("str")], |_| Ok(Type::Dynamic), |_, args| {
-            csv_decode(super::text(&args[0])?)
-        }),
+        Function::new(
+            "textencodebase64",
+            vec![string("string"), string("encoding")],
+            Type::String,
+            |_, args| {
+                let bytes = charset::encode(super::text(&args[0])?, super::text(&args[1])?)?;
+                Ok(Value::from(STANDARD.encode(bytes)))
+            },
+        ),
+        Function::new(
+            "textdecodebase64",
+            vec![string("source"), string("encoding")],
+            Type::String,
+            |_, args| {
+                let bytes = base64_bytes(super::text(&args[0])?).map_err(|cause| {
+                    FunctionError::argument(0, format!("the given value is not valid base64: {cause}"))
+                })?;
+                Ok(normalized(charset::decode(&bytes, super::text(&args[1])?)?))
+            },
+        ),
+        Function::new(
+            "jsonencode",
+            vec![any("val").nullable().unknown().dynamic()],
+            Type::String,
+            |_, args| encode(&args[0], |value| json::write(value).map_err(FunctionError::new)),
+        ),
+        Function::generic(
+            "jsondecode",
+            vec![string("str")],
+            |_| Ok(Type::Dynamic),
+            |_, args| {
+                let value = json::parse(super::text(&args[0])?).map_err(FunctionError::new)?;
+                Ok(normalize(&value))
+            },
+        ),
+        Function::new(
+            "yamlencode",
+            vec![any("value").nullable().unknown().dynamic()],
+            Type::String,
+            |_, args| encode(&args[0], |value| Ok(yaml_write::write(value))),
+        ),
+        Function::generic(
+            "yamldecode",
+            vec![string("src")],
+            |_| Ok(Type::Dynamic),
+            |_, args| {
+                let value = yaml_read::read(super::text(&args[0])?).map_err(FunctionError::new)?;
+                Ok(normalize(&value))
+            },
+        ),
+        Function::generic(
+            "csvdecode",
+            vec![string("str")],
+            |_| Ok(Type::Dynamic),
+            |_, args| csv_decode(super::text(&args[0])?),
+        ),
     ]
 }
 
@@ -74,17 +108,22 @@ fn encode(value: &Value, write: impl Fn(&Value) -> Result<String, FunctionError>
 }
 
 /// The standard alphabet, in which the bits behind the last byte may be anything.
-const LENIENT: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// Line breaks are skipped.
 fn base64_bytes(text: &str) -> Result<Vec<u8>, String> {
     let packed: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    LENIENT.decode(packed).map_err(|error| error.to_string().to_lowercase())
+    LENIENT
+        .decode(packed)
+        .map_err(|error| error.to_string().to_lowercase())
 }
 
 fn base64_decode(text: &str) -> Called {
-    let bytes = base64_bytes(text).map_err(|cause| FunctionError::new(format!("failed to decode base64 data: {cause}")))?;
+    let bytes = base64_bytes(text)
+        .map_err(|cause| FunctionError::new(format!("failed to decode base64 data: {cause}")))?;
     let decoded = String::from_utf8(bytes)
         .map_err(|_| FunctionError::new("the result of decoding the provided string is not valid UTF-8"))?;
     Ok(normalized(decoded))
@@ -93,7 +132,9 @@ fn base64_decode(text: &str) -> Called {
 fn gzip(text: &str) -> Called {
     let failed = |error: std::io::Error| FunctionError::new(format!("failed to write gzip data: {error}"));
     // No time and no system in the header: the result depends on the text alone.
-    let mut encoder = flate2::GzBuilder::new().operating_system(255).write(Vec::new(), flate2::Compression::default());
+    let mut encoder = flate2::GzBuilder::new()
+        .operating_system(255)
+        .write(Vec::new(), flate2::Compression::default());
     encoder.write_all(text.as_bytes()).map_err(failed)?;
     Ok(Value::from(STANDARD.encode(encoder.finish().map_err(failed)?)))
 }
@@ -117,9 +158,9 @@ fn url_encode(text: &str) -> String {
 fn csv_decode(text: &str) -> Called {
     let (header, rows) = csv::parse(text).map_err(FunctionError::new)?;
     let ty = Type::object(header.iter().map(|name| (name.clone(), Type::String)));
-    let rows = rows.into_iter().map(|row| {
-        Value::object(header.iter().cloned().zip(row.into_iter().map(normalized)))
-    });
+    let rows = rows
+        .into_iter()
+        .map(|row| Value::object(header.iter().cloned().zip(row.into_iter().map(normalized))));
     Ok(Value::list(ty, rows.collect()))
 }
 

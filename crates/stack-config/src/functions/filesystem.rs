@@ -30,29 +30,51 @@ pub(super) fn functions() -> Vec<Function> {
             let sources = cx.scope.sources();
             let full = expand(sources, path);
             if sources.list(&full).is_ok() {
-                return Err(FunctionError::new(format!("\"{path}\" is a directory, not a file")));
+                return Err(FunctionError::new(format!(
+                    "\"{path}\" is a directory, not a file"
+                )));
             }
             Ok(Value::from(exists(sources, &full)))
         }),
-        Function::new("fileset", vec![string("path"), string("pattern")], Type::set(Type::String), |cx, args| {
-            let found = fileset(cx.scope.sources(), text(&args[0])?, text(&args[1])?)?;
-            Ok(Value::set(Type::String, found.into_iter().map(Value::from).collect()))
-        }),
+        Function::new(
+            "fileset",
+            vec![string("path"), string("pattern")],
+            Type::set(Type::String),
+            |cx, args| {
+                let found = fileset(cx.scope.sources(), text(&args[0])?, text(&args[1])?)?;
+                Ok(Value::set(
+                    Type::String,
+                    found.into_iter().map(Value::from).collect(),
+                ))
+            },
+        ),
         Function::new("abspath", vec![string("path")], Type::String, |cx, args| {
             Ok(Value::from(absolute(cx.scope.sources(), text(&args[0])?)))
         }),
-        Function::new("basename", vec![string("path")], Type::String, |_, args| Ok(Value::from(base(text(&args[0])?)))),
-        Function::new("dirname", vec![string("path")], Type::String, |_, args| Ok(Value::from(dir(text(&args[0])?)))),
+        Function::new("basename", vec![string("path")], Type::String, |_, args| {
+            Ok(Value::from(base(text(&args[0])?)))
+        }),
+        Function::new("dirname", vec![string("path")], Type::String, |_, args| {
+            Ok(Value::from(dir(text(&args[0])?)))
+        }),
         Function::new("pathexpand", vec![string("path")], Type::String, |cx, args| {
             let path = text(&args[0])?;
             if path.starts_with('~') && !matches!(path.get(1..2), None | Some("/")) {
                 return Err(FunctionError::new("cannot expand user-specific home dir"));
             }
             let expanded = expand(cx.scope.sources(), path);
-            Ok(Value::from(if expanded == path { expanded } else { clean(&expanded) }))
+            Ok(Value::from(if expanded == path {
+                expanded
+            } else {
+                clean(&expanded)
+            }))
         }),
     ];
-    out.extend(FILE_DIGESTS.iter().map(|(name, body)| Function::new(name, vec![string("path")], Type::String, *body)));
+    out.extend(
+        FILE_DIGESTS
+            .iter()
+            .map(|(name, body)| Function::new(name, vec![string("path")], Type::String, *body)),
+    );
     out
 }
 
@@ -137,10 +159,18 @@ fn dir(path: &str) -> String {
 /// The files below a folder whose path from there matches a pattern.
 fn fileset(sources: &dyn Sources, folder: &str, pattern: &str) -> Result<Vec<String>, FunctionError> {
     let folder = expand(sources, folder);
-    let full = if pattern.starts_with('/') { clean(pattern) } else { clean(&format!("{folder}/{pattern}")) };
+    let full = if pattern.starts_with('/') {
+        clean(pattern)
+    } else {
+        clean(&format!("{folder}/{pattern}"))
+    };
     // Steps without signs lead to the folder the search starts in.
     let steps: Vec<&str> = full.split('/').collect();
-    let fixed = steps.iter().take_while(|s| !s.contains(['*', '?', '[', '{', '\\'])).count().min(steps.len() - 1);
+    let fixed = steps
+        .iter()
+        .take_while(|s| !s.contains(['*', '?', '[', '{', '\\']))
+        .count()
+        .min(steps.len() - 1);
     let start = match steps[..fixed].join("/") {
         start if start.is_empty() && full.starts_with('/') => "/".to_owned(),
         start if start.is_empty() => ".".to_owned(),
@@ -201,7 +231,11 @@ mod tests {
             ("", ".", "."),
             ("../../x", "x", "../.."),
         ] {
-            assert_eq!((base(path).as_str(), dir(path).as_str()), (name, folder), "{path}");
+            assert_eq!(
+                (base(path).as_str(), dir(path).as_str()),
+                (name, folder),
+                "{path}"
+            );
         }
     }
 

@@ -44,12 +44,18 @@ pub(crate) struct FunctionError {
 impl FunctionError {
     /// The call as a whole.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { argument: None, message: message.into() }
+        Self {
+            argument: None,
+            message: message.into(),
+        }
     }
 
     /// One argument, counted from zero.
     pub(crate) fn argument(index: usize, message: impl Into<String>) -> Self {
-        Self { argument: Some(index), message: message.into() }
+        Self {
+            argument: Some(index),
+            message: message.into(),
+        }
     }
 }
 
@@ -76,7 +82,14 @@ pub(crate) struct Parameter {
 impl Parameter {
     /// A parameter of this type that takes neither null nor unknown values nor marks itself.
     pub(crate) fn new(name: &'static str, ty: Type) -> Self {
-        Self { name, ty, null: false, unknown: false, marked: false, dynamic: false }
+        Self {
+            name,
+            ty,
+            null: false,
+            unknown: false,
+            marked: false,
+            dynamic: false,
+        }
     }
 
     /// The function takes null.
@@ -106,7 +119,9 @@ impl Parameter {
 
 /// The text of an argument.
 pub(crate) fn text(value: &Value) -> Result<&str, FunctionError> {
-    value.as_str().ok_or_else(|| FunctionError::new("a string is required"))
+    value
+        .as_str()
+        .ok_or_else(|| FunctionError::new("a string is required"))
 }
 
 /// A parameter of type `string`.
@@ -148,7 +163,14 @@ pub(crate) struct Function {
 impl Function {
     /// A function whose result has this type and is never null.
     pub(crate) fn new(name: &'static str, parameters: Vec<Parameter>, returns: Type, call: Body) -> Self {
-        Self { name, parameters, variadic: None, returns: Returns::Type(returns), not_null: true, call }
+        Self {
+            name,
+            parameters,
+            variadic: None,
+            returns: Returns::Type(returns),
+            not_null: true,
+            call,
+        }
     }
 
     /// A function whose result has a type that depends on the arguments, and may be null.
@@ -158,7 +180,14 @@ impl Function {
         returns: fn(&[Value]) -> Result<Type, FunctionError>,
         call: Body,
     ) -> Self {
-        Self { name, parameters, variadic: None, returns: Returns::Of(returns), not_null: false, call }
+        Self {
+            name,
+            parameters,
+            variadic: None,
+            returns: Returns::Of(returns),
+            not_null: false,
+            call,
+        }
     }
 
     /// Takes any number of further arguments.
@@ -184,7 +213,9 @@ impl Function {
         let mut unknown = false;
         let mut dynamic = false;
         for (i, argument) in arguments.iter_mut().enumerate() {
-            let Some(parameter) = self.parameter(i) else { continue };
+            let Some(parameter) = self.parameter(i) else {
+                continue;
+            };
             if argument.is_null() && !parameter.null {
                 return Err(FunctionError::argument(i, "argument must not be null"));
             }

@@ -39,10 +39,19 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     }
     let wrong = |reason: &str| format!("invalid regexp pattern: {reason} in {pattern:?}");
     let translated = translate(pattern).map_err(wrong)?;
-    let regex = regex::RegexBuilder::new(&translated).octal(true).build().map_err(|e| {
-        let message = e.to_string();
-        wrong(message.lines().last().unwrap_or_default().trim_start_matches("error: "))
-    })?;
+    let regex = regex::RegexBuilder::new(&translated)
+        .octal(true)
+        .build()
+        .map_err(|e| {
+            let message = e.to_string();
+            wrong(
+                message
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: "),
+            )
+        })?;
     COMPILED.with_borrow_mut(|kept| {
         if kept.len() >= KEPT {
             kept.pop_front();

@@ -12,7 +12,10 @@ impl Reader<'_> {
     /// All blocks of this type as rules.
     pub(crate) fn conditions(&mut self, body: &Tree, kind: &str) -> Vec<Condition> {
         let blocks: Vec<_> = body.blocks(kind).collect();
-        blocks.into_iter().filter_map(|block| self.condition(block)).collect()
+        blocks
+            .into_iter()
+            .filter_map(|block| self.condition(block))
+            .collect()
     }
 
     fn condition(&mut self, block: &Block) -> Option<Condition> {
@@ -33,19 +36,31 @@ impl Reader<'_> {
                 .at(condition.span()),
             );
         }
-        Some(Condition { condition, error_message: message.value.clone(), span })
+        Some(Condition {
+            condition,
+            error_message: message.value.clone(),
+            span,
+        })
     }
 
     /// `depends_on = [a.b, module.c]`
     pub(crate) fn depends_on(&mut self, body: &Tree) -> Vec<Reference> {
-        let Some(attribute) = body.attribute("depends_on") else { return Vec::new() };
+        let Some(attribute) = body.attribute("depends_on") else {
+            return Vec::new();
+        };
         let members = self.sequence(attribute);
-        members.into_iter().filter_map(|member| self.static_reference(&member)).collect()
+        members
+            .into_iter()
+            .filter_map(|member| self.static_reference(&member))
+            .collect()
     }
 
     /// One reference that needs no evaluation.
     pub(crate) fn static_reference(&mut self, expr: &Expr) -> Option<Reference> {
-        let references = self.traversal(expr).map(|_| expr.references()).unwrap_or_default();
+        let references = self
+            .traversal(expr)
+            .map(|_| expr.references())
+            .unwrap_or_default();
         let [reference] = references.as_slice() else {
             let mut error = Diagnostic::error(
                 "STK0111",

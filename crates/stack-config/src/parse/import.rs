@@ -18,8 +18,12 @@ impl Folder {
         reader.expect_only(&block.body, &["from", "to"], &[]);
         let from = reader.required(&block.body, "from", span);
         let to = reader.required(&block.body, "to", span);
-        let (Some(from), Some(to)) = (from, to) else { return };
-        let (Some(from), Some(to)) = (reader.target(from), reader.target(to)) else { return };
+        let (Some(from), Some(to)) = (from, to) else {
+            return;
+        };
+        let (Some(from), Some(to)) = (reader.target(from), reader.target(to)) else {
+            return;
+        };
         if std::mem::discriminant(&from) != std::mem::discriminant(&to) {
             reader.error(
                 Diagnostic::error(
@@ -45,11 +49,18 @@ impl Folder {
             reader.expect_only(&lifecycle.body, &["destroy"], &[]);
             destroy = reader.flag(&lifecycle.body, "destroy").unwrap_or(true);
         }
-        let Some(attribute) = reader.required(&block.body, "from", span) else { return };
-        let Some(from) = reader.target(attribute) else { return };
+        let Some(attribute) = reader.required(&block.body, "from", span) else {
+            return;
+        };
+        let Some(from) = reader.target(attribute) else {
+            return;
+        };
         let (keyed, data) = match &from {
             Target::Module(module) => (has_keys(module), false),
-            Target::Resource(r) => (has_keys(&r.module) || r.key != InstanceKey::None, r.mode == Mode::Data),
+            Target::Resource(r) => (
+                has_keys(&r.module) || r.key != InstanceKey::None,
+                r.mode == Mode::Data,
+            ),
         };
         let place = attribute.value.span();
         if keyed {
@@ -86,11 +97,23 @@ impl Folder {
         let to = reader.required(body, "to", span);
         let provider = reader.provider_argument(body);
         let for_each = body.attribute("for_each").map(|a| a.value.clone());
-        let (Some(id), Some(attribute)) = (id, to) else { return };
+        let (Some(id), Some(attribute)) = (id, to) else {
+            return;
+        };
         let id = id.value.clone();
-        let Some((to, key)) = reader.import_target(attribute) else { return };
+        let Some((to, key)) = reader.import_target(attribute) else {
+            return;
+        };
         let to_span = attribute.value.span();
-        self.module.imports.push(Import { to, to_span, key, id, for_each, provider, span });
+        self.module.imports.push(Import {
+            to,
+            to_span,
+            key,
+            id,
+            for_each,
+            provider,
+            span,
+        });
     }
 }
 
@@ -105,7 +128,11 @@ impl Reader<'_> {
         let found = address(&parts);
         if found.is_none() {
             let span = attribute.value.span();
-            let summary = if parts.is_empty() { "Invalid expression" } else { "Invalid address" };
+            let summary = if parts.is_empty() {
+                "Invalid expression"
+            } else {
+                "Invalid address"
+            };
             let mut error = Diagnostic::error(
                 "STK0117",
                 summary,
@@ -128,7 +155,9 @@ impl Reader<'_> {
         let key = match parts.last() {
             Some(Part::Computed(key)) => Some(key.clone()),
             Some(Part::Key(key)) => Some(constant(Value::String(key.clone()))),
-            Some(Part::Index(index)) => Some(constant(Value::from(i64::try_from(*index).unwrap_or(i64::MAX)))),
+            Some(Part::Index(index)) => {
+                Some(constant(Value::from(i64::try_from(*index).unwrap_or(i64::MAX))))
+            }
             Some(Part::Name(_)) | None => None,
         };
         if key.is_some() {
@@ -180,9 +209,17 @@ fn address(parts: &[Part]) -> Option<Target> {
         [Part::Name(word), tail @ ..] if word.as_ref() == "resource" => (Mode::Managed, tail),
         other => (Mode::Managed, other),
     };
-    let [Part::Name(ty), Part::Name(name), tail @ ..] = rest else { return None };
+    let [Part::Name(ty), Part::Name(name), tail @ ..] = rest else {
+        return None;
+    };
     let (key, tail) = instance_key(tail);
-    let resource = ResourceAddress { module, mode, ty: ty.clone(), name: name.clone(), key };
+    let resource = ResourceAddress {
+        module,
+        mode,
+        ty: ty.clone(),
+        name: name.clone(),
+        key,
+    };
     tail.is_empty().then_some(Target::Resource(resource))
 }
 

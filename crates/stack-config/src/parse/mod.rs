@@ -22,8 +22,8 @@ use syntax::{Block, Item, Tree};
 
 /// Types of top-level blocks.
 const BLOCKS: &[&str] = &[
-    "check", "data", "import", "locals", "module", "moved", "output", "provider", "removed", "resource", "stack",
-    "variable",
+    "check", "data", "import", "locals", "module", "moved", "output", "provider", "removed", "resource",
+    "stack", "variable",
 ];
 
 /// The blocks of the files of one folder; called modules are still to be loaded.
@@ -43,7 +43,8 @@ impl Folder {
         for item in &body.items {
             match item {
                 Item::Attribute(attribute) => {
-                    let mut error = read::unsupported_argument(attribute.name(), attribute.key.span, &[], BLOCKS);
+                    let mut error =
+                        read::unsupported_argument(attribute.name(), attribute.key.span, &[], BLOCKS);
                     if error.hints.is_empty() {
                         error = error.hint("values that are used in several places stand in a locals block");
                     }
@@ -89,18 +90,38 @@ impl Folder {
             match item {
                 Item::Block(inner) => {
                     reader.error(
-                        Diagnostic::error("STK0104", format!("Unexpected \"{}\" block", inner.name()), "Blocks are not allowed here.")
-                            .at(inner.kind.span)
-                            .hint(format!("an object is written with an equals sign: {} = {{ … }}", inner.name())),
+                        Diagnostic::error(
+                            "STK0104",
+                            format!("Unexpected \"{}\" block", inner.name()),
+                            "Blocks are not allowed here.",
+                        )
+                        .at(inner.kind.span)
+                        .hint(format!(
+                            "an object is written with an equals sign: {} = {{ … }}",
+                            inner.name()
+                        )),
                     );
                 }
                 Item::Attribute(attribute) => {
                     let name = attribute.key.text.clone();
                     let span = attribute.key.span;
-                    let whole = Span { end: attribute.value.span().end, ..span };
-                    let local = Local { expr: attribute.value.clone(), span: whole };
+                    let whole = Span {
+                        end: attribute.value.span().end,
+                        ..span
+                    };
+                    let local = Local {
+                        expr: attribute.value.clone(),
+                        span: whole,
+                    };
                     let earlier = self.module.locals.get(&name).map(|l| l.span);
-                    if unique(reader, "local value definition", "Local value names", &name, span, earlier) {
+                    if unique(
+                        reader,
+                        "local value definition",
+                        "Local value names",
+                        &name,
+                        span,
+                        earlier,
+                    ) {
                         self.module.locals.insert(name, local);
                     }
                 }
@@ -109,7 +130,9 @@ impl Folder {
     }
 
     fn provider(&mut self, reader: &mut Reader<'_>, block: &Block) {
-        let Some(labels) = reader.labels(block, &["name"]) else { return };
+        let Some(labels) = reader.labels(block, &["name"]) else {
+            return;
+        };
         let [(name, _)] = labels.as_slice() else { return };
         let span = block.header();
         let alias: Option<Arc<str>> = reader.text(&block.body, "alias").map(Arc::from);
@@ -118,16 +141,19 @@ impl Folder {
         {
             let place = attribute.value.span();
             reader.error(
-                Diagnostic::error("STK0109", "Invalid provider alias", "An alias must be a name: letters, digits, underscores and dashes.")
-                    .at(place),
+                Diagnostic::error(
+                    "STK0109",
+                    "Invalid provider alias",
+                    "An alias must be a name: letters, digits, underscores and dashes.",
+                )
+                .at(place),
             );
         }
         if let Some(attribute) = block.body.attribute("version") {
             let place = attribute.key.span;
-            reader.error(
-                read::unsupported_argument("version", place, &[], &[])
-                    .hint("providers are part of stack; required_version in the stack block fixes their version too"),
-            );
+            reader.error(read::unsupported_argument("version", place, &[], &[]).hint(
+                "providers are part of stack; required_version in the stack block fixes their version too",
+            ));
         }
         let key = (name.clone(), alias);
         let shown = match &key.1 {
@@ -135,14 +161,23 @@ impl Folder {
             None => name.to_string(),
         };
         let earlier = self.module.providers.get(&key).map(|p| p.span);
-        if unique(reader, "provider configuration", "Configurations of one provider need different aliases; they", &shown, span, earlier) {
+        if unique(
+            reader,
+            "provider configuration",
+            "Configurations of one provider need different aliases; they",
+            &shown,
+            span,
+            earlier,
+        ) {
             let body = Body::read(reader, &block.body, &["alias", "version"], &[]);
             self.module.providers.insert(key, ProviderBlock { body, span });
         }
     }
 
     fn output(&mut self, reader: &mut Reader<'_>, block: &Block) {
-        let Some(labels) = reader.labels(block, &["name"]) else { return };
+        let Some(labels) = reader.labels(block, &["name"]) else {
+            return;
+        };
         let [(name, _)] = labels.as_slice() else { return };
         let span = block.header();
         let body = &block.body;
@@ -161,26 +196,47 @@ impl Folder {
         let free = unique(reader, "output definition", "Output names", name, span, earlier);
         if let (Some(value), true) = (value, free) {
             let value = value.value.clone();
-            let output =
-                Output { name: name.clone(), span, value, description, sensitive, ephemeral, depends_on, preconditions };
+            let output = Output {
+                name: name.clone(),
+                span,
+                value,
+                description,
+                sensitive,
+                ephemeral,
+                depends_on,
+                preconditions,
+            };
             self.module.outputs.insert(name.clone(), output);
         }
     }
 
     fn check(&mut self, reader: &mut Reader<'_>, block: &Block) {
-        let Some(labels) = reader.labels(block, &["name"]) else { return };
+        let Some(labels) = reader.labels(block, &["name"]) else {
+            return;
+        };
         let [(name, _)] = labels.as_slice() else { return };
         let span = block.header();
         reader.expect_only(&block.body, &[], &["data", "assert"]);
         let assertions = reader.conditions(&block.body, "assert");
         if assertions.is_empty() && block.body.blocks("assert").next().is_none() {
             reader.error(
-                Diagnostic::error("STK0106", "Zero assert blocks", "Check blocks must have at least one assert block.")
-                    .at(span),
+                Diagnostic::error(
+                    "STK0106",
+                    "Zero assert blocks",
+                    "Check blocks must have at least one assert block.",
+                )
+                .at(span),
             );
         }
         let earlier = self.module.checks.get(name).map(|c| c.span);
-        if !unique(reader, &format!("check \"{name}\" configuration"), "Check block names", name, span, earlier) {
+        if !unique(
+            reader,
+            &format!("check \"{name}\" configuration"),
+            "Check block names",
+            name,
+            span,
+            earlier,
+        ) {
             return;
         }
         let mut data = Vec::new();
@@ -197,7 +253,15 @@ impl Folder {
                 });
             }
         }
-        self.module.checks.insert(name.clone(), Check { name: name.clone(), span, data, assertions });
+        self.module.checks.insert(
+            name.clone(),
+            Check {
+                name: name.clone(),
+                span,
+                data,
+                assertions,
+            },
+        );
     }
 }
 

@@ -12,7 +12,14 @@ use crate::configuration::{Argument, ModuleCall, ProviderName, ProviderRef};
 use crate::expression::{Expr, Kind};
 use crate::reference::Reference;
 
-const META_ARGUMENTS: &[&str] = &["count", "depends_on", "for_each", "providers", "source", "version"];
+const META_ARGUMENTS: &[&str] = &[
+    "count",
+    "depends_on",
+    "for_each",
+    "providers",
+    "source",
+    "version",
+];
 
 /// A `module` block.
 #[derive(Clone)]
@@ -47,7 +54,9 @@ impl PendingCall {
 
 impl Folder {
     pub(super) fn call(&mut self, reader: &mut Reader<'_>, block: &Block) {
-        let Some(labels) = reader.labels(block, &["name"]) else { return };
+        let Some(labels) = reader.labels(block, &["name"]) else {
+            return;
+        };
         let [(name, _)] = labels.as_slice() else { return };
         let span = block.header();
         let body = &block.body;
@@ -58,11 +67,19 @@ impl Folder {
         for item in &body.items {
             match item {
                 Item::Block(inner) => {
-                    reader.error(read::unsupported_block(inner.name(), inner.kind.span, &[], META_ARGUMENTS));
+                    reader.error(read::unsupported_block(
+                        inner.name(),
+                        inner.kind.span,
+                        &[],
+                        META_ARGUMENTS,
+                    ));
                 }
                 Item::Attribute(attribute) if META_ARGUMENTS.contains(&attribute.name()) => {}
                 Item::Attribute(attribute) => {
-                    let argument = Argument { expr: attribute.value.clone(), name_span: attribute.key.span };
+                    let argument = Argument {
+                        expr: attribute.value.clone(),
+                        name_span: attribute.key.span,
+                    };
                     arguments.insert(attribute.key.text.clone(), argument);
                 }
             }
@@ -79,7 +96,9 @@ impl Folder {
         let depends_on = reader.depends_on(body);
         let earlier = self.calls.iter().find(|c| c.name == *name).map(|c| c.span);
         let free = unique(reader, "module call", "Module calls", name, span, earlier);
-        let Some((source, source_span)) = source else { return };
+        let Some((source, source_span)) = source else {
+            return;
+        };
         if free {
             self.calls.push(PendingCall {
                 name: name.clone(),
@@ -120,7 +139,9 @@ impl Reader<'_> {
 
     /// `providers = { aws = aws.west }`
     fn providers_argument(&mut self, body: &Tree) -> BTreeMap<ProviderName, ProviderRef> {
-        let Some(attribute) = body.attribute("providers") else { return BTreeMap::new() };
+        let Some(attribute) = body.attribute("providers") else {
+            return BTreeMap::new();
+        };
         let Kind::Object(object) = &attribute.value.node().kind else {
             let span = attribute.value.span();
             self.error(
@@ -135,8 +156,12 @@ impl Reader<'_> {
         };
         let mut out: BTreeMap<ProviderName, ProviderRef> = BTreeMap::new();
         for (key, value) in object {
-            let Some((name, span)) = self.provider_key(&Expr::part(self.text, key)) else { continue };
-            let Some(passed) = self.provider_reference(&Expr::part(self.text, value)) else { continue };
+            let Some((name, span)) = self.provider_key(&Expr::part(self.text, key)) else {
+                continue;
+            };
+            let Some(passed) = self.provider_reference(&Expr::part(self.text, value)) else {
+                continue;
+            };
             if let Some(earlier) = out.get(&name) {
                 let error = Diagnostic::error(
                     "STK0108",
@@ -151,7 +176,10 @@ impl Reader<'_> {
                 let error = Diagnostic::error(
                     "STK0113",
                     "Mismatched provider",
-                    format!("The module's \"{}\" cannot be a configuration of provider \"{}\".", name.0, passed.name),
+                    format!(
+                        "The module's \"{}\" cannot be a configuration of provider \"{}\".",
+                        name.0, passed.name
+                    ),
                 );
                 self.error(error.at(passed.span));
                 continue;

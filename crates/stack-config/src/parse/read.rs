@@ -45,7 +45,11 @@ impl Reader<'_> {
             let detail = if names.is_empty() {
                 format!("No labels are expected for {kind} blocks.")
             } else {
-                format!("Only {} labels ({}) are expected for {kind} blocks.", names.len(), names.join(", "))
+                format!(
+                    "Only {} labels ({}) are expected for {kind} blocks.",
+                    names.len(),
+                    names.join(", ")
+                )
             };
             self.error(
                 Diagnostic::error("STK0107", format!("Extraneous label for {kind}"), detail).at(*span),
@@ -53,9 +57,14 @@ impl Reader<'_> {
             return None;
         }
         if let Some(missing) = names.get(labels.len()) {
-            let detail = format!("All {kind} blocks must have {} labels ({}).", names.len(), names.join(", "));
+            let detail = format!(
+                "All {kind} blocks must have {} labels ({}).",
+                names.len(),
+                names.join(", ")
+            );
             self.error(
-                Diagnostic::error("STK0107", format!("Missing {missing} for {kind}"), detail).at(block.header()),
+                Diagnostic::error("STK0107", format!("Missing {missing} for {kind}"), detail)
+                    .at(block.header()),
             );
             return None;
         }
@@ -154,19 +163,27 @@ impl Reader<'_> {
     /// A constant string argument; `None` where it is not set.
     pub(crate) fn text(&mut self, body: &Tree, name: &str) -> Option<String> {
         let attribute = body.attribute(name)?;
-        self.constant_of(attribute, &Type::String)?.as_str().map(str::to_owned)
+        self.constant_of(attribute, &Type::String)?
+            .as_str()
+            .map(str::to_owned)
     }
 
     /// The members of `[a, b]`; anything else is an error.
     pub(crate) fn sequence(&mut self, attribute: &Attribute) -> Vec<Expr> {
         if let Kind::Tuple(members) = &attribute.value.node().kind {
-            return members.iter().map(|member| Expr::part(self.text, member)).collect();
+            return members
+                .iter()
+                .map(|member| Expr::part(self.text, member))
+                .collect();
         }
         self.error(
             Diagnostic::error(
                 "STK0110",
                 "Invalid expression",
-                format!("The argument \"{}\" takes a list written in brackets.", attribute.name()),
+                format!(
+                    "The argument \"{}\" takes a list written in brackets.",
+                    attribute.name()
+                ),
             )
             .at(attribute.value.span()),
         );
@@ -217,7 +234,12 @@ pub(crate) fn is_identifier(text: &str) -> bool {
 }
 
 /// `Unsupported argument`, with the nearest known name.
-pub(crate) fn unsupported_argument(name: &str, span: Span, attributes: &[&str], blocks: &[&str]) -> Diagnostic {
+pub(crate) fn unsupported_argument(
+    name: &str,
+    span: Span,
+    attributes: &[&str],
+    blocks: &[&str],
+) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(
         "STK0105",
         "Unsupported argument",
@@ -225,7 +247,9 @@ pub(crate) fn unsupported_argument(name: &str, span: Span, attributes: &[&str], 
     )
     .at(span);
     if blocks.contains(&name) {
-        diagnostic = diagnostic.hint(format!("did you mean to define a block of type \"{name}\"? Write it without the equals sign"));
+        diagnostic = diagnostic.hint(format!(
+            "did you mean to define a block of type \"{name}\"? Write it without the equals sign"
+        ));
     } else if let Some(near) = did_you_mean(name, attributes.iter().copied()) {
         diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
     }
@@ -241,7 +265,9 @@ pub(crate) fn unsupported_block(name: &str, span: Span, blocks: &[&str], attribu
     )
     .at(span);
     if attributes.contains(&name) {
-        diagnostic = diagnostic.hint(format!("did you mean to define the argument \"{name}\"? Write it with an equals sign"));
+        diagnostic = diagnostic.hint(format!(
+            "did you mean to define the argument \"{name}\"? Write it with an equals sign"
+        ));
     } else if let Some(near) = did_you_mean(name, blocks.iter().copied()) {
         diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
     }

@@ -16,16 +16,31 @@ pub(crate) const META_ARGUMENTS: &[&str] = &["count", "depends_on", "for_each", 
 /// Blocks that every resource has.
 pub(crate) const META_BLOCKS: &[&str] = &["lifecycle"];
 
-const LIFECYCLE_ARGUMENTS: &[&str] =
-    &["create_before_destroy", "destroy", "ignore_changes", "prevent_destroy", "replace_triggered_by"];
+const LIFECYCLE_ARGUMENTS: &[&str] = &[
+    "create_before_destroy",
+    "destroy",
+    "ignore_changes",
+    "prevent_destroy",
+    "replace_triggered_by",
+];
 
 impl Folder {
     /// A `resource` or `data` block, the latter perhaps inside a check.
     pub(super) fn resource(&mut self, reader: &mut Reader<'_>, block: &Block, check: Option<&Arc<str>>) {
-        let Some(labels) = reader.labels(block, &["type", "name"]) else { return };
+        let Some(labels) = reader.labels(block, &["type", "name"]) else {
+            return;
+        };
         let [ty, name] = labels.as_slice() else { return };
-        let mode = if block.name() == "data" { Mode::Data } else { Mode::Managed };
-        let key = ResourceKey { mode, ty: ty.0.clone(), name: name.0.clone() };
+        let mode = if block.name() == "data" {
+            Mode::Data
+        } else {
+            Mode::Managed
+        };
+        let key = ResourceKey {
+            mode,
+            ty: ty.0.clone(),
+            name: name.0.clone(),
+        };
         let span = block.header();
         let body = &block.body;
         for kind in ["provisioner", "connection"] {
@@ -51,12 +66,19 @@ impl Folder {
             );
         }
         let resource = Resource {
-            provider: reader.provider_argument(body).unwrap_or_else(|| default_provider(&ty.0, span)),
+            provider: reader
+                .provider_argument(body)
+                .unwrap_or_else(|| default_provider(&ty.0, span)),
             count: count.map(|a| a.value.clone()),
             for_each: for_each.map(|a| a.value.clone()),
             depends_on: reader.depends_on(body),
             lifecycle: reader.lifecycle(body, mode),
-            body: Body::read(reader, body, META_ARGUMENTS, &["connection", "lifecycle", "provisioner"]),
+            body: Body::read(
+                reader,
+                body,
+                META_ARGUMENTS,
+                &["connection", "lifecycle", "provisioner"],
+            ),
             check: check.cloned(),
             key: key.clone(),
             span,
@@ -66,7 +88,14 @@ impl Folder {
             Mode::Managed => format!("resource \"{}\" configuration", ty.0),
             Mode::Data => format!("data \"{}\" configuration", ty.0),
         };
-        if unique(reader, &what, "Names of resources of one type", &name.0, span, earlier) {
+        if unique(
+            reader,
+            &what,
+            "Names of resources of one type",
+            &name.0,
+            span,
+            earlier,
+        ) {
             self.module.resources.insert(key, resource);
         }
     }
@@ -75,16 +104,16 @@ impl Folder {
 /// The provider that a resource type belongs to: its name up to the first underscore.
 pub(crate) fn default_provider(ty: &str, span: Span) -> ProviderRef {
     let name = ty.split('_').next().unwrap_or(ty);
-    ProviderRef { name: Arc::from(name), alias: None, span }
+    ProviderRef {
+        name: Arc::from(name),
+        alias: None,
+        span,
+    }
 }
 
 impl Reader<'_> {
     /// `count` and `for_each` exclude each other.
-    pub(crate) fn one_iteration(
-        &mut self,
-        count: Option<&Attribute>,
-        for_each: Option<&Attribute>,
-    ) {
+    pub(crate) fn one_iteration(&mut self, count: Option<&Attribute>, for_each: Option<&Attribute>) {
         if let (Some(count), Some(for_each)) = (count, for_each) {
             let (count, for_each) = (count.key.span, for_each.key.span);
             self.error(
@@ -130,7 +159,9 @@ impl Reader<'_> {
     }
 
     fn lifecycle(&mut self, body: &Tree, mode: Mode) -> Lifecycle {
-        let Some(block) = self.single(body, "lifecycle") else { return Lifecycle::default() };
+        let Some(block) = self.single(body, "lifecycle") else {
+            return Lifecycle::default();
+        };
         let _: Option<Vec<Label>> = self.labels(block, &[]);
         let inner = &block.body;
         let conditions = ["precondition", "postcondition"];
@@ -163,7 +194,10 @@ impl Reader<'_> {
         Lifecycle {
             create_before_destroy: self.flag(inner, "create_before_destroy"),
             prevent_destroy: self.flag(inner, "prevent_destroy").unwrap_or(false),
-            prevent_destroy_span: inner.attribute("prevent_destroy").map(|a| Span { end: a.value.span().end, ..a.key.span }),
+            prevent_destroy_span: inner.attribute("prevent_destroy").map(|a| Span {
+                end: a.value.span().end,
+                ..a.key.span
+            }),
             ignore_changes: self.ignore_changes(inner),
             replace_triggered_by: self.replace_triggered_by(inner),
             destroy: self.flag(inner, "destroy").unwrap_or(true),
@@ -173,7 +207,9 @@ impl Reader<'_> {
     }
 
     fn ignore_changes(&mut self, body: &Tree) -> IgnoreChanges {
-        let Some(attribute) = body.attribute("ignore_changes") else { return IgnoreChanges::default() };
+        let Some(attribute) = body.attribute("ignore_changes") else {
+            return IgnoreChanges::default();
+        };
         if let Some([Part::Name(word)]) = self.traversal(&attribute.value).as_deref()
             && word.as_ref() == "all"
         {
@@ -198,7 +234,9 @@ impl Reader<'_> {
     }
 
     fn replace_triggered_by(&mut self, body: &Tree) -> Vec<Expr> {
-        let Some(attribute) = body.attribute("replace_triggered_by") else { return Vec::new() };
+        let Some(attribute) = body.attribute("replace_triggered_by") else {
+            return Vec::new();
+        };
         let mut out = Vec::new();
         for member in self.sequence(attribute) {
             let span = member.span();

@@ -19,9 +19,13 @@ impl Folder {
         let span = block.header();
         if let Some(earlier) = self.settings_span.replace(span) {
             reader.error(
-                Diagnostic::error("STK0108", "Duplicate stack block", "A module has one stack block at most.")
-                    .at(span)
-                    .label(earlier, "first declared here"),
+                Diagnostic::error(
+                    "STK0108",
+                    "Duplicate stack block",
+                    "A module has one stack block at most.",
+                )
+                .at(span)
+                .label(earlier, "first declared here"),
             );
             return;
         }
@@ -46,7 +50,8 @@ impl Folder {
                         self.module.settings.required_version = Some(VersionConstraint { text, span: place });
                     }
                     Err(error) => reader.error(
-                        Diagnostic::error("STK0115", "Invalid version constraint", format!("{error}.")).at(place),
+                        Diagnostic::error("STK0115", "Invalid version constraint", format!("{error}."))
+                            .at(place),
                     ),
                 }
             }
@@ -59,7 +64,11 @@ impl Folder {
             for reference in body.references() {
                 reader.error(crate::constant::variables_not_allowed(reference.span));
             }
-            self.module.settings.backend = Some(Backend { ty: ty.clone(), body, span });
+            self.module.settings.backend = Some(Backend {
+                ty: ty.clone(),
+                body,
+                span,
+            });
         }
     }
 }

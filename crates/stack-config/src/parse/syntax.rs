@@ -14,8 +14,19 @@ const MAX_DEPTH: usize = 64;
 
 /// Words that a block at the left margin starts with; behind a mistake reading goes on where one stands.
 const TOP_LEVEL: &[&str] = &[
-    "check", "data", "import", "locals", "module", "moved", "output", "provider", "removed", "resource", "stack",
-    "terraform", "variable",
+    "check",
+    "data",
+    "import",
+    "locals",
+    "module",
+    "moved",
+    "output",
+    "provider",
+    "removed",
+    "resource",
+    "stack",
+    "terraform",
+    "variable",
 ];
 
 /// The inside of a block, or of a file.
@@ -66,7 +77,10 @@ impl Block {
 
     /// From the type of the block to its last label.
     pub(crate) fn header(&self) -> Span {
-        Span { end: self.labels.last().map_or(self.kind.span.end, |l| l.span.end), ..self.kind.span }
+        Span {
+            end: self.labels.last().map_or(self.kind.span.end, |l| l.span.end),
+            ..self.kind.span
+        }
     }
 }
 
@@ -93,8 +107,19 @@ impl Tree {
 
 /// Parses a file. With mistakes, the tree has the blocks without mistakes.
 pub(crate) fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Tree {
-    let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let mut parser = Parser { file, text, at: start, diagnostics, depth: 0, outermost: None };
+    let start = if text.starts_with('\u{feff}') {
+        '\u{feff}'.len_utf8()
+    } else {
+        0
+    };
+    let mut parser = Parser {
+        file,
+        text,
+        at: start,
+        diagnostics,
+        depth: 0,
+        outermost: None,
+    };
     let mut tree = Tree::default();
     for _ in 0..MAX_ERRORS {
         loop {
@@ -106,7 +131,10 @@ pub(crate) fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> 
             parser.outermost = None;
             if let Err(mistake) = parser.statement(&mut tree) {
                 let next = next_block(text, start);
-                let place = mistake.labels.first().map_or(start, |(span, _)| span.start as usize);
+                let place = mistake
+                    .labels
+                    .first()
+                    .map_or(start, |(span, _)| span.start as usize);
                 // A block that reaches into the next one misses its closing brace, whatever is wrong further on.
                 let mistake = match parser.outermost {
                     Some(header) if place >= next => unclosed(header),
@@ -138,7 +166,9 @@ fn next_block(text: &str, offset: usize) -> usize {
     while at < text.len() {
         let end = line_end(at);
         let line = &text[at..end];
-        let word = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(line.len());
+        let word = line
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(line.len());
         if TOP_LEVEL.contains(&&line[..word]) && line[word..].contains(['{', '"']) {
             break;
         }
@@ -184,7 +214,9 @@ impl<'t> Parser<'t> {
 
     fn mistake<T>(&self, summary: &str, detail: impl Into<String>) -> Parsed<T> {
         let end = self.at + self.peek().map_or(0, char::len_utf8);
-        Err(Box::new(Diagnostic::error("STK0101", summary, detail).at(Span::new(self.file, self.at..end))))
+        Err(Box::new(
+            Diagnostic::error("STK0101", summary, detail).at(Span::new(self.file, self.at..end)),
+        ))
     }
 
     /// Skips spaces and comments, and line breaks too where `lines` is set.
@@ -211,7 +243,10 @@ impl<'t> Parser<'t> {
         let length = rest.find(|c| !inside(c)).unwrap_or(rest.len());
         let start = self.at;
         self.at += length;
-        Some(Word { text: Arc::from(&rest[..length]), span: Span::new(self.file, start..self.at) })
+        Some(Word {
+            text: Arc::from(&rest[..length]),
+            span: Span::new(self.file, start..self.at),
+        })
     }
 
     /// An argument or a block, with the end of its line.
@@ -220,7 +255,10 @@ impl<'t> Parser<'t> {
             return self.mistake("Invalid argument name", "Argument names must not be quoted.");
         }
         let Some(word) = self.identifier() else {
-            return self.mistake("Argument or block definition required", "An argument or block definition is required here.");
+            return self.mistake(
+                "Argument or block definition required",
+                "An argument or block definition is required here.",
+            );
         };
         self.skip(false);
         match self.peek() {
@@ -266,10 +304,17 @@ impl<'t> Parser<'t> {
     fn block(&mut self, kind: Word, tree: &mut Tree) -> Parsed<()> {
         let labels = self.labels()?;
         if self.depth >= MAX_DEPTH {
-            return self.mistake("Blocks too deep", format!("Blocks may nest {MAX_DEPTH} levels deep."));
+            return self.mistake(
+                "Blocks too deep",
+                format!("Blocks may nest {MAX_DEPTH} levels deep."),
+            );
         }
         self.depth += 1;
-        let mut block = Block { kind, labels, body: Tree::default() };
+        let mut block = Block {
+            kind,
+            labels,
+            body: Tree::default(),
+        };
         self.outermost.get_or_insert(block.header());
         self.skip(false);
         match self.peek() {
@@ -278,7 +323,10 @@ impl<'t> Parser<'t> {
         }
         self.depth -= 1;
         tree.items.push(Item::Block(block));
-        self.line_end("Missing newline after block definition", "A block definition must end with a newline.")
+        self.line_end(
+            "Missing newline after block definition",
+            "A block definition must end with a newline.",
+        )
     }
 
     /// Labels and the opening brace.
@@ -293,15 +341,24 @@ impl<'t> Parser<'t> {
                 }
                 Some('"') => {
                     let Some(length) = quoted_length(self.rest()) else {
-                        return self.mistake("Unterminated block label", "There is no closing quote before the end of the line.");
+                        return self.mistake(
+                            "Unterminated block label",
+                            "There is no closing quote before the end of the line.",
+                        );
                     };
                     let place = self.at..self.at + length;
                     let label = Expr::in_text(self.file, self.text, place.clone());
                     let Some(Value::String(text)) = label.as_literal() else {
-                        return self.mistake("Invalid string literal", "Template sequences and unknown escapes are not allowed in a block label.");
+                        return self.mistake(
+                            "Invalid string literal",
+                            "Template sequences and unknown escapes are not allowed in a block label.",
+                        );
                     };
                     self.at = place.end;
-                    labels.push(Word { text: text.clone(), span: Span::new(self.file, place) });
+                    labels.push(Word {
+                        text: text.clone(),
+                        span: Span::new(self.file, place),
+                    });
                 }
                 _ => match self.identifier() {
                     Some(label) => labels.push(label),
@@ -338,7 +395,10 @@ impl<'t> Parser<'t> {
         let summary = "Invalid single-argument block definition";
         if self.peek() != Some('}') {
             let Some(word) = self.identifier() else {
-                return self.mistake("Argument or block definition required", "An argument or block definition is required here.");
+                return self.mistake(
+                    "Argument or block definition required",
+                    "An argument or block definition is required here.",
+                );
             };
             self.skip(false);
             if self.peek() != Some('=') {

@@ -9,17 +9,37 @@ use crate::configuration::Variable;
 use crate::type_expression::{TypeConstraint, type_constraint};
 
 /// Names that mean something else in a `module` block.
-const RESERVED: &[&str] = &["count", "depends_on", "for_each", "lifecycle", "locals", "providers", "source", "version"];
+const RESERVED: &[&str] = &[
+    "count",
+    "depends_on",
+    "for_each",
+    "lifecycle",
+    "locals",
+    "providers",
+    "source",
+    "version",
+];
 
 impl Folder {
     pub(super) fn variable(&mut self, reader: &mut Reader<'_>, block: &Block) {
-        let Some(labels) = reader.labels(block, &["name"]) else { return };
-        let [(name, place)] = labels.as_slice() else { return };
+        let Some(labels) = reader.labels(block, &["name"]) else {
+            return;
+        };
+        let [(name, place)] = labels.as_slice() else {
+            return;
+        };
         let span = block.header();
         let body = &block.body;
         reader.expect_only(
             body,
-            &["type", "default", "description", "sensitive", "nullable", "ephemeral"],
+            &[
+                "type",
+                "default",
+                "description",
+                "sensitive",
+                "nullable",
+                "ephemeral",
+            ],
             &["validation"],
         );
         if RESERVED.contains(&name.as_ref()) {
@@ -36,7 +56,10 @@ impl Folder {
             None => TypeConstraint::any(),
             Some(attribute) => {
                 let parsed = type_constraint(&attribute.value);
-                reader.diagnostics.absorb(parsed).unwrap_or_else(TypeConstraint::any)
+                reader
+                    .diagnostics
+                    .absorb(parsed)
+                    .unwrap_or_else(TypeConstraint::any)
             }
         };
         let nullable = reader.flag(body, "nullable").unwrap_or(true);
@@ -82,7 +105,14 @@ impl Folder {
             validations: reader.conditions(body, "validation"),
         };
         let earlier = self.module.variables.get(name).map(|v| v.span);
-        if unique(reader, "variable declaration", "Variable names", name, span, earlier) {
+        if unique(
+            reader,
+            "variable declaration",
+            "Variable names",
+            name,
+            span,
+            earlier,
+        ) {
             self.module.variables.insert(name.clone(), variable);
         }
     }

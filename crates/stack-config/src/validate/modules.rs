@@ -16,12 +16,17 @@ impl<'c> Validator<'c> {
             self.expr(&outside, expr);
         }
         self.depends_on(&outside, &call.depends_on);
-        let inside = Site { each: call.for_each.is_some(), count: call.count.is_some(), ..outside };
+        let inside = Site {
+            each: call.for_each.is_some(),
+            count: call.count.is_some(),
+            ..outside
+        };
         let variables: Vec<&str> = call.module.variables.keys().map(AsRef::as_ref).collect();
         for (name, argument) in &call.arguments {
             self.expr(&inside, &argument.expr);
             if !call.module.variables.contains_key(name) {
-                self.diagnostics.push(unsupported_argument(name, argument.name_span, &variables, &[]));
+                self.diagnostics
+                    .push(unsupported_argument(name, argument.name_span, &variables, &[]));
             }
         }
         for variable in call.module.variables.values() {
@@ -44,17 +49,24 @@ impl<'c> Validator<'c> {
                 Diagnostic::error(
                     "STK0113",
                     "Provider configuration not present",
-                    format!("There is no configuration of provider \"{name}\" with the alias \"{alias}\" here."),
+                    format!(
+                        "There is no configuration of provider \"{name}\" with the alias \"{alias}\" here."
+                    ),
                 )
                 .at(provider.span)
-                .hint(format!("declare it: provider \"{name}\" {{ alias = \"{alias}\" }}")),
+                .hint(format!(
+                    "declare it: provider \"{name}\" {{ alias = \"{alias}\" }}"
+                )),
             );
         }
     }
 
     pub(super) fn import(&mut self, module: &'c Module, import: &'c Import) {
         let outside = Site::of(module);
-        let inside = Site { each: import.for_each.is_some(), ..outside.clone() };
+        let inside = Site {
+            each: import.for_each.is_some(),
+            ..outside.clone()
+        };
         if let Some(for_each) = &import.for_each {
             self.expr(&outside, for_each);
         }
@@ -80,7 +92,12 @@ impl<'c> Validator<'c> {
             let fixed = |i: &Import| i.key.as_ref().is_none_or(|k| k.as_literal().is_some());
             other.to == import.to && fixed(other) && fixed(import) && key(other) == key(import)
         };
-        if let Some(first) = module.imports.iter().find(same).filter(|first| first.span != import.span) {
+        if let Some(first) = module
+            .imports
+            .iter()
+            .find(same)
+            .filter(|first| first.span != import.span)
+        {
             self.diagnostics.push(
                 Diagnostic::error(
                     "STK0132",

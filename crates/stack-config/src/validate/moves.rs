@@ -57,8 +57,14 @@ impl Validator<'_> {
                 r.key != InstanceKey::None || r.module.0.iter().any(|s| s.key != InstanceKey::None)
             }
         };
-        let Some(declared) = declared(self.configuration, from).filter(|_| !keyed) else { return };
-        let what = if matches!(from, Target::Module(_)) { "module" } else { "resource" };
+        let Some(declared) = declared(self.configuration, from).filter(|_| !keyed) else {
+            return;
+        };
+        let what = if matches!(from, Target::Module(_)) {
+            "module"
+        } else {
+            "resource"
+        };
         self.diagnostics.push(
             Diagnostic::error(
                 "STK0117",
@@ -126,8 +132,14 @@ impl Validator<'_> {
 
     fn removed(&mut self, module: &Module, removed: &crate::configuration::Removed) {
         let from = absolute(module, &removed.from);
-        let Some(declared) = declared(self.configuration, &from) else { return };
-        let what = if matches!(from, Target::Module(_)) { "module" } else { "resource" };
+        let Some(declared) = declared(self.configuration, &from) else {
+            return;
+        };
+        let what = if matches!(from, Target::Module(_)) {
+            "module"
+        } else {
+            "resource"
+        };
         self.diagnostics.push(
             Diagnostic::error(
                 "STK0117",
@@ -147,14 +159,23 @@ fn declared(configuration: &Configuration, target: &Target) -> Option<Span> {
             let (parent, step) = path.split_last()?;
             Some(configuration.module_at(&parent)?.calls.get(&step.name)?.span)
         }
-        Target::Resource(r) => Some(configuration.module_at(&r.module)?.resources.get(&ResourceKey::of(r))?.span),
+        Target::Resource(r) => Some(
+            configuration
+                .module_at(&r.module)?
+                .resources
+                .get(&ResourceKey::of(r))?
+                .span,
+        ),
     }
 }
 
 /// An address of a module's own, from the root; calls on the way carry no keys.
 fn absolute(module: &Module, target: &Target) -> Target {
     let join = |path: &ModulePath| {
-        let outer = module.names.iter().map(|n| ModuleStep { name: n.clone(), key: InstanceKey::None });
+        let outer = module.names.iter().map(|n| ModuleStep {
+            name: n.clone(),
+            key: InstanceKey::None,
+        });
         ModulePath(outer.chain(path.0.iter().cloned()).collect())
     };
     match target {
@@ -169,7 +190,15 @@ fn absolute(module: &Module, target: &Target) -> Target {
 
 fn without_keys(target: &Target) -> Target {
     let bare = |path: &ModulePath| {
-        ModulePath(path.0.iter().map(|s| ModuleStep { name: s.name.clone(), key: InstanceKey::None }).collect())
+        ModulePath(
+            path.0
+                .iter()
+                .map(|s| ModuleStep {
+                    name: s.name.clone(),
+                    key: InstanceKey::None,
+                })
+                .collect(),
+        )
     };
     match target {
         Target::Module(path) => Target::Module(bare(path)),

@@ -36,7 +36,16 @@ pub(super) struct Site<'s> {
 impl<'s> Site<'s> {
     /// Anywhere in a module where nothing special has a meaning.
     pub(super) fn of(module: &'s Module) -> Self {
-        Self { module, each: false, count: false, self_object: false, check: None, own: None, rule: None, iterators: Vec::new() }
+        Self {
+            module,
+            each: false,
+            count: false,
+            self_object: false,
+            check: None,
+            own: None,
+            rule: None,
+            iterators: Vec::new(),
+        }
     }
 
     fn module_name(&self) -> String {
@@ -53,7 +62,8 @@ impl<'c> Validator<'c> {
     pub(super) fn expr(&mut self, site: &Site<'_>, expr: &Expr) {
         self.diagnostics.extend(expr.check_besides(&site.iterators));
         for call in expr.calls() {
-            let known = functions::find(&call.name).is_some() || functions::LAZY.contains(&call.name.as_ref());
+            let known =
+                functions::find(&call.name).is_some() || functions::LAZY.contains(&call.name.as_ref());
             if !known && !call.caught && !call.name.contains("::") {
                 let error = Diagnostic::error(
                     "STK0211",
@@ -90,8 +100,18 @@ impl<'c> Validator<'c> {
     /// `depends_on`: whole objects only.
     pub(super) fn depends_on(&mut self, site: &Site<'_>, references: &[Reference]) {
         for reference in references {
-            self.reference(&Site { own: None, ..site.clone() }, reference);
-            let keys = reference.rest.iter().filter(|step| !matches!(step, Access::Attribute(_))).count();
+            self.reference(
+                &Site {
+                    own: None,
+                    ..site.clone()
+                },
+                reference,
+            );
+            let keys = reference
+                .rest
+                .iter()
+                .filter(|step| !matches!(step, Access::Attribute(_)))
+                .count();
             let whole = reference.rest.len() == keys || matches!(reference.subject, Subject::Module(_));
             if !whole && matches!(reference.subject, Subject::Resource { .. }) {
                 self.diagnostics.push(
@@ -113,7 +133,11 @@ impl<'c> Validator<'c> {
             for reference in expr.references() {
                 let allowed = matches!(
                     reference.subject,
-                    Subject::Resource { mode: Mode::Managed, .. } | Subject::Each(_) | Subject::CountIndex
+                    Subject::Resource {
+                        mode: Mode::Managed,
+                        ..
+                    } | Subject::Each(_)
+                        | Subject::CountIndex
                 );
                 if !allowed {
                     self.diagnostics.push(
@@ -167,7 +191,11 @@ impl<'c> Validator<'c> {
             )),
             Subject::Module(name) => self.module_reference(site, name, &reference.rest),
             Subject::Resource { mode, ty, name } => {
-                let key = ResourceKey { mode: *mode, ty: ty.clone(), name: name.clone() };
+                let key = ResourceKey {
+                    mode: *mode,
+                    ty: ty.clone(),
+                    name: name.clone(),
+                };
                 self.resource_reference(site, &key, &reference.rest)
             }
             Subject::Each(_) if !site.each => Err(Diagnostic::error(
@@ -202,7 +230,10 @@ impl<'c> Validator<'c> {
         let Some(call) = site.module.calls.get(name) else {
             return Err(undeclared(
                 "module",
-                &format!("No module call named \"{name}\" is declared in {}.", site.module_name()),
+                &format!(
+                    "No module call named \"{name}\" is declared in {}.",
+                    site.module_name()
+                ),
                 did_you_mean(name, names(&site.module.calls)),
                 &format!("a module is called by a module \"{name}\" block"),
             ));
@@ -211,7 +242,9 @@ impl<'c> Validator<'c> {
             let error = Diagnostic::error(
                 "STK0119",
                 "Unsupported attribute",
-                format!("Because module.{name} has \"count\" set, it is a list of objects; its outputs must be accessed on specific instances."),
+                format!(
+                    "Because module.{name} has \"count\" set, it is a list of objects; its outputs must be accessed on specific instances."
+                ),
             );
             return Err(error.hint(format!("for the first instance: module.{name}[0].{output}; for all of them: module.{name}[*].{output}")));
         }
@@ -235,22 +268,42 @@ impl<'c> Validator<'c> {
         Err(error)
     }
 
-    fn resource_reference(&self, site: &Site<'_>, key: &ResourceKey, rest: &[Access]) -> Result<(), Diagnostic> {
-        let Some(resource) = site.module.resources.get(key) else { return Err(undeclared_resource(site, key)) };
+    fn resource_reference(
+        &self,
+        site: &Site<'_>,
+        key: &ResourceKey,
+        rest: &[Access],
+    ) -> Result<(), Diagnostic> {
+        let Some(resource) = site.module.resources.get(key) else {
+            return Err(undeclared_resource(site, key));
+        };
         if site.own == Some(key) {
             let summary = match site.rule {
                 Some(rule) => format!("Invalid reference in {rule}"),
                 None => "Self-referential block".to_owned(),
             };
-            let error =
-                Diagnostic::error("STK0118", summary, format!("Configuration for {key} may not refer to itself."));
-            return Err(if site.self_object { error.hint("the object is called self here") } else { error });
+            let error = Diagnostic::error(
+                "STK0118",
+                summary,
+                format!("Configuration for {key} may not refer to itself."),
+            );
+            return Err(if site.self_object {
+                error.hint("the object is called self here")
+            } else {
+                error
+            });
         }
-        if let Some(check) = resource.check.as_deref().filter(|check| site.check != Some(*check)) {
+        if let Some(check) = resource
+            .check
+            .as_deref()
+            .filter(|check| site.check != Some(*check))
+        {
             return Err(Diagnostic::error(
                 "STK0118",
                 "Reference to scoped resource",
-                format!("The data source {key} belongs to check \"{check}\" and is not available outside it."),
+                format!(
+                    "The data source {key} belongs to check \"{check}\" and is not available outside it."
+                ),
             ));
         }
         let attribute = match (rest, &resource.count, &resource.for_each) {
@@ -259,12 +312,17 @@ impl<'c> Validator<'c> {
                 return Err(Diagnostic::error(
                     "STK0119",
                     "Unexpected resource instance key",
-                    format!("Because {key} does not have \"count\" or \"for_each\" set, references to it must not include an index key. Remove the bracketed index to refer to the single instance of this resource."),
+                    format!(
+                        "Because {key} does not have \"count\" or \"for_each\" set, references to it must not include an index key. Remove the bracketed index to refer to the single instance of this resource."
+                    ),
                 ));
             }
             ([Access::Attribute(name), ..], count, _) if self.attribute_known(key, name) => {
-                let (argument, example) =
-                    if count.is_some() { ("count", "[count.index]") } else { ("for_each", "[each.key]") };
+                let (argument, example) = if count.is_some() {
+                    ("count", "[count.index]")
+                } else {
+                    ("for_each", "[each.key]")
+                };
                 return Err(Diagnostic::error(
                     "STK0119",
                     "Missing resource instance key",
@@ -275,16 +333,24 @@ impl<'c> Validator<'c> {
             ([Access::Index(_) | Access::Key(_), Access::Attribute(name), ..], ..) => name,
             _ => return Ok(()),
         };
-        let Some(schema) = self.schemas.resource(key.mode, &key.ty) else { return Ok(()) };
+        let Some(schema) = self.schemas.resource(key.mode, &key.ty) else {
+            return Ok(());
+        };
         if self.attribute_known(key, attribute) {
             return Ok(());
         }
-        let candidates = schema.attributes.keys().chain(schema.blocks.keys()).map(String::as_str);
+        let candidates = schema
+            .attributes
+            .keys()
+            .chain(schema.blocks.keys())
+            .map(String::as_str);
         Err(unknown_attribute(attribute, did_you_mean(attribute, candidates)))
     }
 
     fn attribute_known(&self, key: &ResourceKey, name: &str) -> bool {
-        let Some(schema) = self.schemas.resource(key.mode, &key.ty) else { return true };
+        let Some(schema) = self.schemas.resource(key.mode, &key.ty) else {
+            return true;
+        };
         schema.attributes.contains_key(name) || schema.blocks.contains_key(name)
     }
 }
@@ -320,13 +386,23 @@ fn undeclared_resource(site: &Site<'_>, key: &ResourceKey) -> Diagnostic {
         Mode::Managed => Mode::Data,
         Mode::Data => Mode::Managed,
     };
-    let other = ResourceKey { mode: other, ..key.clone() };
-    let detail = format!("A {kind} \"{ty}\" \"{name}\" has not been declared in {}.", site.module_name());
+    let other = ResourceKey {
+        mode: other,
+        ..key.clone()
+    };
+    let detail = format!(
+        "A {kind} \"{ty}\" \"{name}\" has not been declared in {}.",
+        site.module_name()
+    );
     if site.module.resources.contains_key(&other) {
         return undeclared("resource", &detail, Some(&other.to_string()), "");
     }
     let declared: Vec<String> = site.module.resources.keys().map(ToString::to_string).collect();
     let near = did_you_mean(&key.to_string(), declared.iter().map(String::as_str));
-    undeclared("resource", &detail, near, &format!("it is declared by a {block} \"{ty}\" \"{name}\" block"))
+    undeclared(
+        "resource",
+        &detail,
+        near,
+        &format!("it is declared by a {block} \"{ty}\" \"{name}\" block"),
+    )
 }
-

@@ -23,9 +23,13 @@ impl<'c> Validator<'c> {
             return;
         };
         self.body(&resource.body, schema, resource.span, META_ARGUMENTS, META_BLOCKS);
-        let IgnoreChanges::Paths(paths) = &resource.lifecycle.ignore_changes else { return };
+        let IgnoreChanges::Paths(paths) = &resource.lifecycle.ignore_changes else {
+            return;
+        };
         for (path, span) in paths {
-            let Some(stack_core::Step::Attribute(name)) = path.0.first() else { continue };
+            let Some(stack_core::Step::Attribute(name)) = path.0.first() else {
+                continue;
+            };
             match schema.attributes.get(name.as_ref()) {
                 Some(a) if !a.required && !a.optional => self.diagnostics.push(
                     Diagnostic::warning(
@@ -51,23 +55,40 @@ impl<'c> Validator<'c> {
             Mode::Data => ("data source", Mode::Managed, "resource type"),
         };
         let provider = &resource.provider.name;
-        let kind = if key.mode == Mode::Data { "data source" } else { "resource type" };
-        let summary = if key.mode == Mode::Data { "Invalid data source" } else { "Invalid resource type" };
+        let kind = if key.mode == Mode::Data {
+            "data source"
+        } else {
+            "resource type"
+        };
+        let summary = if key.mode == Mode::Data {
+            "Invalid data source"
+        } else {
+            "Invalid resource type"
+        };
         let error = if self.schemas.provider(provider).is_none() {
             let error = Diagnostic::error(
                 "STK0122",
                 summary,
-                format!("There is no provider \"{provider}\", which the {kind} \"{}\" would belong to.", key.ty),
+                format!(
+                    "There is no provider \"{provider}\", which the {kind} \"{}\" would belong to.",
+                    key.ty
+                ),
             );
             match did_you_mean(provider, self.schemas.providers()) {
                 Some(near) => error.hint(format!("did you mean provider \"{near}\"?")),
-                None => error.hint(format!("there are the providers {}", self.schemas.providers().join(", "))),
+                None => error.hint(format!(
+                    "there are the providers {}",
+                    self.schemas.providers().join(", ")
+                )),
             }
         } else {
             Diagnostic::error(
                 "STK0122",
                 summary,
-                format!("The provider \"{provider}\" does not support {kind} \"{}\".", key.ty),
+                format!(
+                    "The provider \"{provider}\" does not support {kind} \"{}\".",
+                    key.ty
+                ),
             )
         };
         let error = error.at(resource.span);
@@ -83,11 +104,24 @@ impl<'c> Validator<'c> {
     /// A body and the blocks in it.
     fn body(&mut self, body: &Body, schema: &Schema, owner: Span, meta: &[&str], meta_blocks: &[&str]) {
         let settable = schema.attributes.iter().filter(|(_, a)| a.required || a.optional);
-        let attributes: Vec<&str> = settable.map(|(n, _)| n.as_str()).chain(meta.iter().copied()).collect();
-        let blocks: Vec<&str> = schema.blocks.keys().map(String::as_str).chain(meta_blocks.iter().copied()).collect();
+        let attributes: Vec<&str> = settable
+            .map(|(n, _)| n.as_str())
+            .chain(meta.iter().copied())
+            .collect();
+        let blocks: Vec<&str> = schema
+            .blocks
+            .keys()
+            .map(String::as_str)
+            .chain(meta_blocks.iter().copied())
+            .collect();
         for (name, argument) in &body.attributes {
             match schema.attributes.get(name.as_ref()) {
-                None => self.diagnostics.push(unsupported_argument(name, argument.name_span, &attributes, &blocks)),
+                None => self.diagnostics.push(unsupported_argument(
+                    name,
+                    argument.name_span,
+                    &attributes,
+                    &blocks,
+                )),
                 Some(a) if !a.required && !a.optional => self.diagnostics.push(
                     Diagnostic::error(
                         "STK0123",
@@ -117,11 +151,22 @@ impl<'c> Validator<'c> {
         for block in &body.blocks {
             match schema.blocks.get(block.ty.as_ref()) {
                 Some(known) => {
-                    self.body(&block.body, &known.schema, block.body.header.unwrap_or(block.span), &[], &[]);
+                    self.body(
+                        &block.body,
+                        &known.schema,
+                        block.body.header.unwrap_or(block.span),
+                        &[],
+                        &[],
+                    );
                 }
                 None => {
-                    let place = if block.dynamic.is_some() { block.body.header.unwrap_or(block.span) } else { block.span };
-                    self.diagnostics.push(unsupported_block(&block.ty, place, &blocks, &attributes));
+                    let place = if block.dynamic.is_some() {
+                        block.body.header.unwrap_or(block.span)
+                    } else {
+                        block.span
+                    };
+                    self.diagnostics
+                        .push(unsupported_block(&block.ty, place, &blocks, &attributes));
                 }
             }
         }
@@ -135,7 +180,11 @@ impl<'c> Validator<'c> {
         if !dynamic && written < block.min {
             self.diagnostics.push(too_few_blocks(name, block.min, owner));
         }
-        let max = if block.nesting == Nesting::Single { Some(1) } else { block.max };
+        let max = if block.nesting == Nesting::Single {
+            Some(1)
+        } else {
+            block.max
+        };
         if let Some(max) = max
             && written > max
             && let Some(extra) = found.iter().filter(|b| b.dynamic.is_none()).nth(max)
@@ -151,10 +200,17 @@ impl<'c> Validator<'c> {
             self.body(&block.body, schema, block.span, &[], &[]);
             return;
         }
-        let error = Diagnostic::error("STK0122", "Unknown provider", format!("There is no provider \"{name}\"."));
+        let error = Diagnostic::error(
+            "STK0122",
+            "Unknown provider",
+            format!("There is no provider \"{name}\"."),
+        );
         let error = match did_you_mean(name, self.schemas.providers()) {
             Some(near) => error.hint(format!("did you mean \"{near}\"?")),
-            None => error.hint(format!("there are the providers {}", self.schemas.providers().join(", "))),
+            None => error.hint(format!(
+                "there are the providers {}",
+                self.schemas.providers().join(", ")
+            )),
         };
         self.diagnostics.push(error.at(block.span));
     }
@@ -162,7 +218,11 @@ impl<'c> Validator<'c> {
     /// The provider configuration a resource uses must exist, and may be left out only if nothing in it is required.
     pub(super) fn provider_of(&mut self, module: &'c Module, resource: &'c Resource) {
         let used = &resource.provider;
-        if self.schemas.resource(resource.key.mode, &resource.key.ty).is_none() {
+        if self
+            .schemas
+            .resource(resource.key.mode, &resource.key.ty)
+            .is_none()
+        {
             return;
         }
         let own = crate::parse::resource::default_provider(&resource.key.ty, resource.span);
@@ -172,7 +232,10 @@ impl<'c> Validator<'c> {
                 Diagnostic::error(
                     "STK0113",
                     "Invalid provider configuration reference",
-                    format!("The type \"{}\" belongs to provider \"{}\", not to \"{owner}\".", resource.key.ty, own.name),
+                    format!(
+                        "The type \"{}\" belongs to provider \"{}\", not to \"{owner}\".",
+                        resource.key.ty, own.name
+                    ),
                 )
                 .at(used.span),
             );
@@ -184,13 +247,19 @@ impl<'c> Validator<'c> {
                 let error = Diagnostic::error(
                     "STK0113",
                     "Provider configuration not present",
-                    format!("There is no configuration of provider \"{owner}\" with the alias \"{alias}\" here."),
+                    format!(
+                        "There is no configuration of provider \"{owner}\" with the alias \"{alias}\" here."
+                    ),
                 )
                 .at(used.span);
                 self.diagnostics.push(if module.names.is_empty() {
-                    error.hint(format!("declare it: provider \"{owner}\" {{ alias = \"{alias}\" }}"))
+                    error.hint(format!(
+                        "declare it: provider \"{owner}\" {{ alias = \"{alias}\" }}"
+                    ))
                 } else {
-                    error.hint(format!("the module block must pass it: providers = {{ {owner}.{alias} = … }}"))
+                    error.hint(format!(
+                        "the module block must pass it: providers = {{ {owner}.{alias} = … }}"
+                    ))
                 });
             }
             Some((holder, name)) => {
@@ -199,7 +268,11 @@ impl<'c> Validator<'c> {
                     .module(holder.iter().map(AsRef::as_ref))
                     .and_then(|module| module.providers.get(&name));
                 let required = self.schemas.provider(owner).map(|s| {
-                    s.attributes.iter().filter(|(_, a)| a.required).map(|(n, _)| n.clone()).collect::<Vec<_>>()
+                    s.attributes
+                        .iter()
+                        .filter(|(_, a)| a.required)
+                        .map(|(n, _)| n.clone())
+                        .collect::<Vec<_>>()
                 });
                 if block.is_none()
                     && let Some(missing) = required.filter(|r| !r.is_empty())

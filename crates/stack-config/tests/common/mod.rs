@@ -19,11 +19,19 @@ pub(crate) fn optional(ty: Type) -> Attribute {
 }
 
 pub(crate) fn required(ty: Type) -> Attribute {
-    Attribute { required: true, optional: false, ..Attribute::optional(ty) }
+    Attribute {
+        required: true,
+        optional: false,
+        ..Attribute::optional(ty)
+    }
 }
 
 pub(crate) fn computed(ty: Type) -> Attribute {
-    Attribute { computed: true, optional: false, ..Attribute::optional(ty) }
+    Attribute {
+        computed: true,
+        optional: false,
+        ..Attribute::optional(ty)
+    }
 }
 
 pub(crate) fn schema<const A: usize, const B: usize>(
@@ -31,7 +39,10 @@ pub(crate) fn schema<const A: usize, const B: usize>(
     blocks: [(&str, Block); B],
 ) -> Schema {
     Schema {
-        attributes: attributes.into_iter().map(|(name, a)| (name.to_owned(), a)).collect(),
+        attributes: attributes
+            .into_iter()
+            .map(|(name, a)| (name.to_owned(), a))
+            .collect(),
         blocks: blocks.into_iter().map(|(name, b)| (name.to_owned(), b)).collect(),
         ..Schema::default()
     }
@@ -39,21 +50,54 @@ pub(crate) fn schema<const A: usize, const B: usize>(
 
 /// `cloud_instance`
 pub(crate) fn instance() -> Schema {
-    let disk = schema([("size", required(Type::Number)), ("type", optional(Type::String))], []);
+    let disk = schema(
+        [("size", required(Type::Number)), ("type", optional(Type::String))],
+        [],
+    );
     let timeouts = schema([("create", optional(Type::String))], []);
     schema(
         [
             ("image", required(Type::String)),
             ("kind", optional(Type::String)),
             ("tags", optional(Type::map(Type::String))),
-            ("old", Attribute { deprecated: Some("use kind".to_owned()), ..optional(Type::String) }),
+            (
+                "old",
+                Attribute {
+                    deprecated: Some("use kind".to_owned()),
+                    ..optional(Type::String)
+                },
+            ),
             ("id", computed(Type::String)),
             ("address", computed(Type::String)),
         ],
         [
-            ("disk", Block { nesting: Nesting::List, schema: disk.clone(), min: 0, max: Some(3) }),
-            ("root", Block { nesting: Nesting::Single, schema: disk, min: 0, max: Some(1) }),
-            ("timeouts", Block { nesting: Nesting::Single, schema: timeouts, min: 0, max: Some(1) }),
+            (
+                "disk",
+                Block {
+                    nesting: Nesting::List,
+                    schema: disk.clone(),
+                    min: 0,
+                    max: Some(3),
+                },
+            ),
+            (
+                "root",
+                Block {
+                    nesting: Nesting::Single,
+                    schema: disk,
+                    min: 0,
+                    max: Some(1),
+                },
+            ),
+            (
+                "timeouts",
+                Block {
+                    nesting: Nesting::Single,
+                    schema: timeouts,
+                    min: 0,
+                    max: Some(1),
+                },
+            ),
         ],
     )
 }
@@ -69,7 +113,10 @@ impl Known {
             ],
             [],
         );
-        let image = schema([("name", required(Type::String)), ("id", computed(Type::String))], []);
+        let image = schema(
+            [("name", required(Type::String)), ("id", computed(Type::String))],
+            [],
+        );
         Self {
             resources: BTreeMap::from([
                 ((Mode::Managed, "stack_data"), data),
@@ -78,7 +125,16 @@ impl Known {
             ]),
             providers: BTreeMap::from([
                 ("stack", Schema::default()),
-                ("cloud", schema([("region", required(Type::String)), ("profile", optional(Type::String))], [])),
+                (
+                    "cloud",
+                    schema(
+                        [
+                            ("region", required(Type::String)),
+                            ("profile", optional(Type::String)),
+                        ],
+                        [],
+                    ),
+                ),
             ]),
         }
     }
@@ -86,7 +142,10 @@ impl Known {
 
 impl Schemas for Known {
     fn resource(&self, mode: Mode, ty: &str) -> Option<&Schema> {
-        self.resources.iter().find(|((m, t), _)| *m == mode && *t == ty).map(|(_, schema)| schema)
+        self.resources
+            .iter()
+            .find(|((m, t), _)| *m == mode && *t == ty)
+            .map(|(_, schema)| schema)
     }
 
     fn provider(&self, name: &str) -> Option<&Schema> {
@@ -94,7 +153,11 @@ impl Schemas for Known {
     }
 
     fn types(&self, mode: Mode) -> Vec<&str> {
-        self.resources.keys().filter(|(m, _)| *m == mode).map(|(_, ty)| *ty).collect()
+        self.resources
+            .keys()
+            .filter(|(m, _)| *m == mode)
+            .map(|(_, ty)| *ty)
+            .collect()
     }
 
     fn providers(&self) -> Vec<&str> {
@@ -111,16 +174,26 @@ pub(crate) struct Locals {
 
 impl Locals {
     pub(crate) fn of<const N: usize>(values: [(&str, Value); N]) -> Self {
-        let values = values.into_iter().map(|(name, value)| (Arc::from(name), value)).collect();
-        Self { values, sources: MemorySources::new() }
+        let values = values
+            .into_iter()
+            .map(|(name, value)| (Arc::from(name), value))
+            .collect();
+        Self {
+            values,
+            sources: MemorySources::new(),
+        }
     }
 }
 
 impl Scope for Locals {
     fn value(&self, reference: &Reference) -> Result<Value, Diagnostics> {
-        let Subject::Local(name) = &reference.subject else { panic!("{reference} is no local value") };
+        let Subject::Local(name) = &reference.subject else {
+            panic!("{reference} is no local value")
+        };
         self.values.get(name).cloned().ok_or_else(|| {
-            Diagnostic::error("TEST", "Reference to undeclared local value", name.to_string()).at(reference.span).into()
+            Diagnostic::error("TEST", "Reference to undeclared local value", name.to_string())
+                .at(reference.span)
+                .into()
         })
     }
 

@@ -10,9 +10,11 @@ pub(super) fn functions() -> Vec<Function> {
     let bools = || Parameter::new("list", Type::list(Type::Bool));
     let each = || any("vals").nullable().unknown().dynamic();
     vec![
-        Function::generic("coalesce", Vec::new(), |args| coalesce_type(args), |_, args| coalesce(args)).variadic(each()),
-        Function::generic("coalescelist", Vec::new(), |args| coalesce_list_type(args), |_, args| coalesce_list(args))
-            .variadic(each()),
+        Function::generic("coalesce", Vec::new(), coalesce_type, |_, args| coalesce(args)).variadic(each()),
+        Function::generic("coalescelist", Vec::new(), coalesce_list_type, |_, args| {
+            coalesce_list(args)
+        })
+        .variadic(each()),
         Function::new("alltrue", vec![bools()], Type::Bool, |_, args| all_true(&args[0])),
         Function::new("anytrue", vec![bools()], Type::Bool, |_, args| any_true(&args[0])),
     ]
@@ -48,7 +50,10 @@ fn coalesce_list_type(args: &[Value]) -> Result<Type, FunctionError> {
         }
         let ty = arg.ty();
         if !matches!(ty, Type::List(_) | Type::Tuple(_)) {
-            return Err(FunctionError::argument(i, "coalescelist arguments must be lists or tuples"));
+            return Err(FunctionError::argument(
+                i,
+                "coalescelist arguments must be lists or tuples",
+            ));
         }
         if *first.get_or_insert_with(|| ty.clone()) != ty {
             return Ok(Type::Dynamic);
@@ -95,5 +100,9 @@ fn any_true(list: &Value) -> Called {
         }
         open |= !member.is_known();
     }
-    if open { unknown(Type::Bool) } else { Ok(Value::Bool(false)) }
+    if open {
+        unknown(Type::Bool)
+    } else {
+        Ok(Value::Bool(false))
+    }
 }

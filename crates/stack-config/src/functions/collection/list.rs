@@ -15,23 +15,77 @@ fn list(name: &'static str) -> Parameter {
 pub(super) fn functions() -> Vec<Function> {
     let text = || Type::list(Type::String);
     vec![
-        Function::new("length", vec![any("value").dynamic().unknown().marked()], Type::Number, |_, args| length(&args[0])),
-        Function::generic("concat", Vec::new(), |args| concat_type(args), |_, args| concat(args))
+        Function::new(
+            "length",
+            vec![any("value").dynamic().unknown().marked()],
+            Type::Number,
+            |_, args| length(&args[0]),
+        ),
+        Function::generic("concat", Vec::new(), concat_type, |_, args| concat(args))
             .variadic(any("seqs").marked())
             .not_null(),
-        Function::new("contains", vec![any("list").unknown(), any("value").unknown()], Type::Bool, |_, args| contains(args)),
-        Function::generic("distinct", vec![list("list")], |args| Ok(args[0].ty()), |_, args| distinct(&args[0])).not_null(),
-        Function::generic("element", vec![any("list").marked(), number("index")], |args| element_of(args), |_, args| element(args)),
-        Function::new("index", vec![any("list"), any("value").unknown()], Type::Number, |_, args| index(args)),
-        Function::generic("chunklist", vec![list("list").marked(), number("size")], |args| Ok(Type::list(args[0].ty())), |_, args| chunks(args))
-            .not_null(),
-        Function::new("compact", vec![Parameter::new("list", text())], text(), |_, args| compact(&args[0])),
-        Function::new("sort", vec![Parameter::new("list", text())], text(), |_, args| sort(&args[0])),
-        Function::generic("reverse", vec![any("list").marked()], |args| reverse_type(&args[0].ty()), |_, args| reverse(&args[0]))
-            .not_null(),
-        Function::generic("slice", vec![any("list").marked(), number("start_index"), number("end_index")], |args| slice_type(args), |_, args| slice(args))
-            .not_null(),
-        Function::generic("flatten", vec![any("list").marked()], |_| Ok(Type::Dynamic), |_, args| flatten(&args[0])).not_null(),
+        Function::new(
+            "contains",
+            vec![any("list").unknown(), any("value").unknown()],
+            Type::Bool,
+            |_, args| contains(args),
+        ),
+        Function::generic(
+            "distinct",
+            vec![list("list")],
+            |args| Ok(args[0].ty()),
+            |_, args| distinct(&args[0]),
+        )
+        .not_null(),
+        Function::generic(
+            "element",
+            vec![any("list").marked(), number("index")],
+            element_of,
+            |_, args| element(args),
+        ),
+        Function::new(
+            "index",
+            vec![any("list"), any("value").unknown()],
+            Type::Number,
+            |_, args| index(args),
+        ),
+        Function::generic(
+            "chunklist",
+            vec![list("list").marked(), number("size")],
+            |args| Ok(Type::list(args[0].ty())),
+            |_, args| chunks(args),
+        )
+        .not_null(),
+        Function::new(
+            "compact",
+            vec![Parameter::new("list", text())],
+            text(),
+            |_, args| compact(&args[0]),
+        ),
+        Function::new("sort", vec![Parameter::new("list", text())], text(), |_, args| {
+            sort(&args[0])
+        }),
+        Function::generic(
+            "reverse",
+            vec![any("list").marked()],
+            |args| reverse_type(&args[0].ty()),
+            |_, args| reverse(&args[0]),
+        )
+        .not_null(),
+        Function::generic(
+            "slice",
+            vec![any("list").marked(), number("start_index"), number("end_index")],
+            slice_type,
+            |_, args| slice(args),
+        )
+        .not_null(),
+        Function::generic(
+            "flatten",
+            vec![any("list").marked()],
+            |_| Ok(Type::Dynamic),
+            |_, args| flatten(&args[0]),
+        )
+        .not_null(),
         Function::generic(
             "matchkeys",
             vec![list("values"), list("keys"), list("searchset")],
@@ -39,7 +93,12 @@ pub(super) fn functions() -> Vec<Function> {
             |_, args| match_keys(args),
         )
         .not_null(),
-        Function::generic("one", vec![any("list").marked()], |args| one_type(&args[0]), |_, args| one(&args[0])),
+        Function::generic(
+            "one",
+            vec![any("list").marked()],
+            |args| one_type(&args[0]),
+            |_, args| one(&args[0]),
+        ),
     ]
 }
 
@@ -69,7 +128,10 @@ fn length(value: &Value) -> Called {
 }
 
 fn not_countable() -> FunctionError {
-    FunctionError::argument(0, "argument must be a string, a collection type, or a structural type")
+    FunctionError::argument(
+        0,
+        "argument must be a string, a collection type, or a structural type",
+    )
 }
 
 fn concat_type(args: &[Value]) -> Result<Type, FunctionError> {
@@ -86,11 +148,16 @@ fn concat_type(args: &[Value]) -> Result<Type, FunctionError> {
     for (i, (arg, ty)) in args.iter().zip(&types).enumerate() {
         match (ty, arg.as_sequence()) {
             (Type::Tuple(types), _) => elements.extend(types.iter().cloned()),
-            (Type::List(element), Some(members)) => elements.extend(members.iter().map(|_| (**element).clone())),
+            (Type::List(element), Some(members)) => {
+                elements.extend(members.iter().map(|_| (**element).clone()))
+            }
             (Type::List(_), None) => return Ok(Type::Dynamic),
             _ => {
                 let name = ty.friendly_name();
-                return Err(FunctionError::argument(i, format!("all arguments must be lists or tuples; got {name}")));
+                return Err(FunctionError::argument(
+                    i,
+                    format!("all arguments must be lists or tuples; got {name}"),
+                ));
             }
         }
     }
@@ -100,11 +167,18 @@ fn concat_type(args: &[Value]) -> Result<Type, FunctionError> {
 fn concat(args: &[Value]) -> Called {
     let ty = concat_type(args)?;
     let marks = args.iter().fold(Marks::NONE, |m, a| m.union(a.marks()));
-    let all: Vec<Value> = args.iter().filter_map(Value::as_sequence).flatten().cloned().collect();
+    let all: Vec<Value> = args
+        .iter()
+        .filter_map(Value::as_sequence)
+        .flatten()
+        .cloned()
+        .collect();
     let value = match &ty {
         Type::List(element) => {
             let converted = all.iter().map(|v| convert(v, element));
-            let converted = converted.collect::<Result<Vec<_>, _>>().map_err(|e| FunctionError::new(e.to_string()))?;
+            let converted = converted
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|e| FunctionError::new(e.to_string()))?;
             Value::list((**element).clone(), converted)
         }
         _ => Value::tuple(all),
@@ -113,11 +187,15 @@ fn concat(args: &[Value]) -> Called {
 }
 
 fn contains(args: &[Value]) -> Called {
-    let [list, wanted] = args else { return Err(FunctionError::new("two arguments are required")) };
+    let [list, wanted] = args else {
+        return Err(FunctionError::new("two arguments are required"));
+    };
     if !matches!(list.ty(), Type::List(_) | Type::Set(_) | Type::Tuple(_)) {
         return Err(FunctionError::new("argument must be list, tuple, or set"));
     }
-    let Some(members) = list.as_sequence() else { return unknown(Type::Bool) };
+    let Some(members) = list.as_sequence() else {
+        return unknown(Type::Bool);
+    };
     let mut open = false;
     for member in members {
         match equal(wanted, member).as_bool() {
@@ -126,7 +204,11 @@ fn contains(args: &[Value]) -> Called {
             None => open = true,
         }
     }
-    if open { unknown(Type::Bool) } else { Ok(Value::Bool(false)) }
+    if open {
+        unknown(Type::Bool)
+    } else {
+        Ok(Value::Bool(false))
+    }
 }
 
 fn distinct(list: &Value) -> Called {
@@ -147,14 +229,19 @@ fn element_of(args: &[Value]) -> Result<Type, FunctionError> {
     match args[0].ty() {
         Type::List(element) => Ok((*element).clone()),
         Type::Tuple(types) => {
-            let Some(index) = args[1].as_number() else { return Ok(Type::Dynamic) };
+            let Some(index) = args[1].as_number() else {
+                return Ok(Type::Dynamic);
+            };
             let position = position(index.as_i64(), types.len())?;
             Ok(types[position].clone())
         }
         Type::Set(_) => Err(FunctionError::new(
             "cannot read elements from a set, because its elements do not have indices; explicitly convert to a list with tolist() if the ordering of the elements is not important",
         )),
-        other => Err(FunctionError::new(format!("cannot read elements from {}", other.friendly_name()))),
+        other => Err(FunctionError::new(format!(
+            "cannot read elements from {}",
+            other.friendly_name()
+        ))),
     }
 }
 
@@ -164,7 +251,9 @@ fn position(index: Option<i64>, length: usize) -> Result<usize, FunctionError> {
     let index = usize::try_from(index)
         .map_err(|_| FunctionError::new("cannot use element function with a negative index"))?;
     if length == 0 {
-        return Err(FunctionError::new("cannot use element function with an empty list"));
+        return Err(FunctionError::new(
+            "cannot use element function with an empty list",
+        ));
     }
     Ok(index % length)
 }
@@ -173,7 +262,10 @@ fn element(args: &[Value]) -> Called {
     element_of(args)?;
     let (list, marks) = args[0].clone().unmark();
     let members = members(&list)?;
-    let position = position(args[1].as_number().and_then(stack_core::Number::as_i64), members.len())?;
+    let position = position(
+        args[1].as_number().and_then(stack_core::Number::as_i64),
+        members.len(),
+    )?;
     Ok(members[position].clone().mark(marks))
 }
 
@@ -198,7 +290,8 @@ fn index(args: &[Value]) -> Called {
 fn chunks(args: &[Value]) -> Called {
     let ty = args[0].ty();
     let size = whole(&args[1], 1)?;
-    let size = usize::try_from(size).map_err(|_| FunctionError::argument(1, "the size argument must be positive"))?;
+    let size = usize::try_from(size)
+        .map_err(|_| FunctionError::argument(1, "the size argument must be positive"))?;
     let (list, marks) = args[0].clone().unmark();
     let members = members(&list)?;
     let chunk = |part: &[Value]| Value::list(element_type(&ty), part.to_vec());
@@ -214,7 +307,10 @@ fn compact(list: &Value) -> Called {
     if !list.is_wholly_known() {
         return unknown(Type::list(Type::String));
     }
-    let kept = members(list)?.iter().filter(|v| v.as_str().is_some_and(|s| !s.is_empty())).cloned();
+    let kept = members(list)?
+        .iter()
+        .filter(|v| v.as_str().is_some_and(|s| !s.is_empty()))
+        .cloned();
     Ok(Value::list(Type::String, kept.collect()))
 }
 
@@ -240,7 +336,10 @@ fn reverse_type(ty: &Type) -> Result<Type, FunctionError> {
         Type::Tuple(types) => Ok(Type::tuple(types.iter().rev().cloned().collect())),
         other => Err(FunctionError::argument(
             0,
-            format!("can only reverse list or tuple values, not {}", other.friendly_name()),
+            format!(
+                "can only reverse list or tuple values, not {}",
+                other.friendly_name()
+            ),
         )),
     }
 }
@@ -279,13 +378,22 @@ fn bounds(args: &[Value], length: usize) -> Result<(usize, usize), FunctionError
     let end = usize::try_from(whole(&args[2], 2)?)
         .map_err(|_| FunctionError::argument(2, "end index must not be less than zero"))?;
     if start > length {
-        return Err(FunctionError::argument(1, "start index must not be greater than the length of the list"));
+        return Err(FunctionError::argument(
+            1,
+            "start index must not be greater than the length of the list",
+        ));
     }
     if end > length {
-        return Err(FunctionError::argument(2, "end index must not be greater than the length of the list"));
+        return Err(FunctionError::argument(
+            2,
+            "end index must not be greater than the length of the list",
+        ));
     }
     if start > end {
-        return Err(FunctionError::argument(1, "start index must not be greater than end index"));
+        return Err(FunctionError::argument(
+            1,
+            "start index must not be greater than end index",
+        ));
     }
     Ok((start, end))
 }
@@ -310,13 +418,20 @@ fn flatten(value: &Value) -> Called {
     let mut out = Vec::new();
     let mut marks = Marks::NONE;
     let known = collect(value, &mut out, &mut marks);
-    Ok(if known { Value::tuple(out) } else { Value::unknown(Type::Dynamic) }.mark(marks))
+    Ok(if known {
+        Value::tuple(out)
+    } else {
+        Value::unknown(Type::Dynamic)
+    }
+    .mark(marks))
 }
 
 /// Takes in the members, and those of members that are sequences themselves; false where some are not known.
 fn collect(value: &Value, out: &mut Vec<Value>, marks: &mut Marks) -> bool {
     *marks = marks.union(value.marks());
-    let Some(members) = value.as_sequence() else { return false };
+    let Some(members) = value.as_sequence() else {
+        return false;
+    };
     if matches!(value.unmarked(), Value::Set(..)) && members.len() > 1 && !value.is_wholly_known() {
         return false;
     }
@@ -336,7 +451,9 @@ fn collect(value: &Value, out: &mut Vec<Value>, marks: &mut Marks) -> bool {
 }
 
 fn match_keys(args: &[Value]) -> Called {
-    let [values, keys, search] = args else { return Err(FunctionError::new("three arguments are required")) };
+    let [values, keys, search] = args else {
+        return Err(FunctionError::new("three arguments are required"));
+    };
     let ty = unify(&[keys.ty(), search.ty()])
         .ok_or_else(|| FunctionError::new("keys and searchset must be of the same type"))?;
     let of_type = |v: &Value| convert(v, &ty).map_err(|e| FunctionError::new(e.to_string()));
@@ -349,13 +466,20 @@ fn match_keys(args: &[Value]) -> Called {
         return unknown(values.ty());
     }
     let search = members(&search)?;
-    let out = kept.iter().zip(wanted).filter(|(_, key)| search.contains(key)).map(|(value, _)| value.clone());
+    let out = kept
+        .iter()
+        .zip(wanted)
+        .filter(|(_, key)| search.contains(key))
+        .map(|(value, _)| value.clone());
     Ok(Value::list(element_type(&values.ty()), out.collect()))
 }
 
 fn one_type(value: &Value) -> Result<Type, FunctionError> {
     let wrong = || {
-        FunctionError::argument(0, "must be a list, set, or tuple value with either zero or one elements")
+        FunctionError::argument(
+            0,
+            "must be a list, set, or tuple value with either zero or one elements",
+        )
     };
     match value.ty() {
         Type::List(element) | Type::Set(element) => Ok((*element).clone()),
@@ -374,7 +498,9 @@ fn one(value: &Value) -> Called {
     let result = match members(&value)? {
         [] => Value::Null(ty),
         [one] => one.clone(),
-        _ if matches!(value, Value::Set(..)) && !value.is_wholly_known() => Value::Unknown(Box::new(Unknown::of(ty))),
+        _ if matches!(value, Value::Set(..)) && !value.is_wholly_known() => {
+            Value::Unknown(Box::new(Unknown::of(ty)))
+        }
         _ => {
             return Err(FunctionError::argument(
                 0,

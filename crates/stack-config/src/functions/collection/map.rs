@@ -12,20 +12,43 @@ use super::{element_type, members, unknown};
 pub(super) fn functions() -> Vec<Function> {
     let lists = Type::map(Type::list(Type::String));
     vec![
-        Function::generic("keys", vec![any("inputMap").unknown().marked()], |args| keys_type(&args[0].ty()), |_, args| keys(&args[0]))
-            .not_null(),
-        Function::generic("values", vec![any("mapping").marked()], |args| values_type(&args[0].ty()), |_, args| values(&args[0]))
-            .not_null(),
-        Function::generic("lookup", vec![any("inputMap").marked(), string("key").marked()], |args| lookup_type(args), |_, args| lookup(args))
-            .variadic(any("default").nullable().unknown().dynamic().marked()),
-        Function::generic("merge", Vec::new(), |args| merge_type(args), |_, args| merge(args))
+        Function::generic(
+            "keys",
+            vec![any("inputMap").unknown().marked()],
+            |args| keys_type(&args[0].ty()),
+            |_, args| keys(&args[0]),
+        )
+        .not_null(),
+        Function::generic(
+            "values",
+            vec![any("mapping").marked()],
+            |args| values_type(&args[0].ty()),
+            |_, args| values(&args[0]),
+        )
+        .not_null(),
+        Function::generic(
+            "lookup",
+            vec![any("inputMap").marked(), string("key").marked()],
+            lookup_type,
+            |_, args| lookup(args),
+        )
+        .variadic(any("default").nullable().unknown().dynamic().marked()),
+        Function::generic("merge", Vec::new(), merge_type, |_, args| merge(args))
             .variadic(any("maps").nullable().dynamic().marked())
             .not_null(),
-        Function::new("transpose", vec![Parameter::new("values", lists.clone())], lists, |_, args| transpose(&args[0])),
+        Function::new(
+            "transpose",
+            vec![Parameter::new("values", lists.clone())],
+            lists,
+            |_, args| transpose(&args[0]),
+        ),
         Function::generic(
             "zipmap",
-            vec![Parameter::new("keys", Type::list(Type::String)).marked(), any("values").marked()],
-            |args| zip_type(args),
+            vec![
+                Parameter::new("keys", Type::list(Type::String)).marked(),
+                any("values").marked(),
+            ],
+            zip_type,
             |_, args| zip(args),
         )
         .not_null(),
@@ -39,7 +62,9 @@ fn not_a_map() -> FunctionError {
 fn keys_type(ty: &Type) -> Result<Type, FunctionError> {
     match ty {
         Type::Map(_) => Ok(Type::list(Type::String)),
-        Type::Object(object) => Ok(Type::tuple(object.attributes.iter().map(|_| Type::String).collect())),
+        Type::Object(object) => Ok(Type::tuple(
+            object.attributes.iter().map(|_| Type::String).collect(),
+        )),
         Type::Dynamic => Ok(Type::Dynamic),
         _ => Err(not_a_map()),
     }
@@ -47,7 +72,12 @@ fn keys_type(ty: &Type) -> Result<Type, FunctionError> {
 
 fn keys(value: &Value) -> Called {
     let (value, marks) = value.clone().unmark();
-    let of = |names: Vec<&String>| names.into_iter().map(|n| Value::from(n.as_str())).collect::<Vec<_>>();
+    let of = |names: Vec<&String>| {
+        names
+            .into_iter()
+            .map(|n| Value::from(n.as_str()))
+            .collect::<Vec<_>>()
+    };
     let keys = match &value {
         Value::Map(_, members) => Value::list(Type::String, of(members.keys().collect())),
         Value::Object(attributes) => Value::tuple(of(attributes.keys().collect())),
@@ -81,34 +111,50 @@ fn values(value: &Value) -> Called {
 
 fn lookup_type(args: &[Value]) -> Result<Type, FunctionError> {
     if args.len() > 3 {
-        return Err(FunctionError::new(format!("lookup() takes two or three arguments, got {}", args.len())));
+        return Err(FunctionError::new(format!(
+            "lookup() takes two or three arguments, got {}",
+            args.len()
+        )));
     }
     match args[0].ty() {
         Type::Object(object) => {
-            let Some(key) = args[1].as_str() else { return Ok(Type::Dynamic) };
+            let Some(key) = args[1].as_str() else {
+                return Ok(Type::Dynamic);
+            };
             match (object.attributes.get(key), args.get(2)) {
                 (Some(ty), _) => Ok(ty.clone()),
                 (None, Some(default)) => Ok(default.ty()),
-                (None, None) => {
-                    Err(FunctionError::argument(0, format!("the given object has no attribute {}", shown(&args[1], key))))
-                }
+                (None, None) => Err(FunctionError::argument(
+                    0,
+                    format!("the given object has no attribute {}", shown(&args[1], key)),
+                )),
             }
         }
         Type::Map(element) => {
             if let Some(default) = args.get(2)
                 && convert(default, &element).is_err()
             {
-                return Err(FunctionError::argument(2, "the default value must have the same type as the map elements"));
+                return Err(FunctionError::argument(
+                    2,
+                    "the default value must have the same type as the map elements",
+                ));
             }
             Ok((*element).clone())
         }
-        _ => Err(FunctionError::argument(0, "lookup() requires a map as the first argument")),
+        _ => Err(FunctionError::argument(
+            0,
+            "lookup() requires a map as the first argument",
+        )),
     }
 }
 
 /// A key in a message, unless it is a secret.
 fn shown(value: &Value, key: &str) -> String {
-    if value.marks().contains(Marks::SENSITIVE) { "with a sensitive name".to_owned() } else { format!("{key:?}") }
+    if value.marks().contains(Marks::SENSITIVE) {
+        "with a sensitive name".to_owned()
+    } else {
+        format!("{key:?}")
+    }
 }
 
 fn lookup(args: &[Value]) -> Called {
@@ -126,7 +172,10 @@ fn lookup(args: &[Value]) -> Called {
             let default = convert(default, &ty).map_err(|e| FunctionError::argument(2, e.to_string()))?;
             Ok(default.mark(marks))
         }
-        None => Err(FunctionError::new(format!("lookup failed to find key {}", shown(&args[1], key)))),
+        None => Err(FunctionError::new(format!(
+            "lookup failed to find key {}",
+            shown(&args[1], key)
+        ))),
     }
 }
 
@@ -153,7 +202,10 @@ fn merge_type(args: &[Value]) -> Result<Type, FunctionError> {
             (Type::Map(_), None) => known &= arg.is_null(),
             _ => {
                 let name = ty.friendly_name();
-                return Err(FunctionError::argument(i, format!("arguments must be maps or objects, got {name:?}")));
+                return Err(FunctionError::argument(
+                    i,
+                    format!("arguments must be maps or objects, got {name:?}"),
+                ));
             }
         }
         matching &= *first.get_or_insert_with(|| ty.clone()) == ty;
@@ -189,13 +241,21 @@ fn transpose(value: &Value) -> Called {
     let mut out: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (key, list) in value.as_mapping().into_iter().flatten() {
         if list.is_null() {
-            return Err(FunctionError::argument(0, format!("the list at key {key:?} is null")));
+            return Err(FunctionError::argument(
+                0,
+                format!("the list at key {key:?} is null"),
+            ));
         }
         for member in members(list)? {
             let Some(text) = member.as_str() else {
-                return Err(FunctionError::argument(0, format!("the list at key {key:?} has a null member")));
+                return Err(FunctionError::argument(
+                    0,
+                    format!("the list at key {key:?} has a null member"),
+                ));
             };
-            out.entry(text.to_owned()).or_default().push(Value::from(key.as_str()));
+            out.entry(text.to_owned())
+                .or_default()
+                .push(Value::from(key.as_str()));
         }
     }
     let lists = out.into_iter().map(|(k, mut v)| {
@@ -209,14 +269,20 @@ fn zip_type(args: &[Value]) -> Result<Type, FunctionError> {
     match args[1].ty() {
         Type::List(element) => Ok(Type::Map(element)),
         Type::Tuple(types) => {
-            let Some(keys) = args[0].as_sequence().filter(|k| k.iter().all(Value::is_wholly_known)) else {
+            let Some(keys) = args[0]
+                .as_sequence()
+                .filter(|k| k.iter().all(Value::is_wholly_known))
+            else {
                 return Ok(Type::Dynamic);
             };
             same_length(keys.len(), types.len())?;
             let names = keys.iter().filter_map(|k| k.as_str().map(str::to_owned));
             Ok(Type::object(names.zip(types.iter().cloned())))
         }
-        _ => Err(FunctionError::argument(1, "values argument must be a list or tuple value")),
+        _ => Err(FunctionError::argument(
+            1,
+            "values argument must be a list or tuple value",
+        )),
     }
 }
 
@@ -224,14 +290,18 @@ fn same_length(keys: usize, values: usize) -> Result<(), FunctionError> {
     if keys == values {
         return Ok(());
     }
-    Err(FunctionError::new(format!("number of keys ({keys}) does not match number of values ({values})")))
+    Err(FunctionError::new(format!(
+        "number of keys ({keys}) does not match number of values ({values})"
+    )))
 }
 
 fn zip(args: &[Value]) -> Called {
     let ty = zip_type(args)?;
     let (keys, key_marks) = args[0].clone().unmark();
     let (values, value_marks) = args[1].clone().unmark();
-    let inner = members(&keys)?.iter().fold(Marks::NONE, |m, k| m.union(k.marks()));
+    let inner = members(&keys)?
+        .iter()
+        .fold(Marks::NONE, |m, k| m.union(k.marks()));
     let marks = key_marks.union(value_marks).union(inner);
     if !keys.is_wholly_known() {
         return Ok(unknown(ty)?.mark(marks));

@@ -5,7 +5,10 @@ use super::super::FunctionError;
 /// How a text becomes bytes.
 enum Charset {
     Utf8,
-    Utf16 { big: bool, mark: bool },
+    Utf16 {
+        big: bool,
+        mark: bool,
+    },
     /// The first code points of Unicode, one byte each: ISO-8859-1 and US-ASCII.
     First(u32),
     Table(&'static encoding_rs::Encoding),
@@ -13,7 +16,17 @@ enum Charset {
 
 /// Registered names; browsers know more labels for the same tables.
 const TABLES: &[&str] = &[
-    "big5", "euc-jp", "euc-kr", "gb18030", "gbk", "ibm866", "iso-2022-jp", "koi8-r", "koi8-u", "macintosh", "shift_jis",
+    "big5",
+    "euc-jp",
+    "euc-kr",
+    "gb18030",
+    "gbk",
+    "ibm866",
+    "iso-2022-jp",
+    "koi8-r",
+    "koi8-u",
+    "macintosh",
+    "shift_jis",
     "windows-874",
 ];
 
@@ -25,13 +38,31 @@ fn undefined(encoding: &'static encoding_rs::Encoding, text: &str) -> bool {
 fn find(name: &str) -> Result<Charset, FunctionError> {
     match name.to_ascii_lowercase().as_str() {
         "utf-8" => return Ok(Charset::Utf8),
-        "utf-16" => return Ok(Charset::Utf16 { big: true, mark: true }),
-        "utf-16be" => return Ok(Charset::Utf16 { big: true, mark: false }),
-        "utf-16le" => return Ok(Charset::Utf16 { big: false, mark: false }),
+        "utf-16" => {
+            return Ok(Charset::Utf16 {
+                big: true,
+                mark: true,
+            });
+        }
+        "utf-16be" => {
+            return Ok(Charset::Utf16 {
+                big: true,
+                mark: false,
+            });
+        }
+        "utf-16le" => {
+            return Ok(Charset::Utf16 {
+                big: false,
+                mark: false,
+            });
+        }
         "us-ascii" => return Ok(Charset::First(0x80)),
-        "iso-8859-1" | "iso_8859-1" | "latin1" | "l1" | "cp819" | "ibm819" => return Ok(Charset::First(0x100)),
+        "iso-8859-1" | "iso_8859-1" | "latin1" | "l1" | "cp819" | "ibm819" => {
+            return Ok(Charset::First(0x100));
+        }
         label => {
-            let known = TABLES.contains(&label) || label.starts_with("iso-8859-") || label.starts_with("windows-125");
+            let known =
+                TABLES.contains(&label) || label.starts_with("iso-8859-") || label.starts_with("windows-125");
             if let Some(encoding) = encoding_rs::Encoding::for_label(label.as_bytes()).filter(|_| known) {
                 return Ok(Charset::Table(encoding));
             }
@@ -45,16 +76,23 @@ fn find(name: &str) -> Result<Charset, FunctionError> {
 
 pub(super) fn encode(text: &str, name: &str) -> Result<Vec<u8>, FunctionError> {
     let unfit = || {
-        FunctionError::argument(0, format!("the given string contains characters that cannot be represented in {name}"))
+        FunctionError::argument(
+            0,
+            format!("the given string contains characters that cannot be represented in {name}"),
+        )
     };
     match find(name)? {
         Charset::Utf8 => Ok(text.as_bytes().to_vec()),
         Charset::Utf16 { big, mark } => {
             let units = mark.then_some(0xfeff).into_iter().chain(text.encode_utf16());
-            Ok(units.flat_map(|u: u16| if big { u.to_be_bytes() } else { u.to_le_bytes() }).collect())
+            Ok(units
+                .flat_map(|u: u16| if big { u.to_be_bytes() } else { u.to_le_bytes() })
+                .collect())
         }
         Charset::First(limit) => {
-            let bytes = text.chars().map(|c| u8::try_from(u32::from(c)).ok().filter(|b| u32::from(*b) < limit));
+            let bytes = text
+                .chars()
+                .map(|c| u8::try_from(u32::from(c)).ok().filter(|b| u32::from(*b) < limit));
             bytes.collect::<Option<Vec<u8>>>().ok_or_else(unfit)
         }
         Charset::Table(encoding) if undefined(encoding, text) => Err(unfit()),
@@ -67,7 +105,10 @@ pub(super) fn encode(text: &str, name: &str) -> Result<Vec<u8>, FunctionError> {
 
 pub(super) fn decode(bytes: &[u8], name: &str) -> Result<String, FunctionError> {
     let unfit = || {
-        FunctionError::argument(0, format!("the given string contains symbols that are not defined for {name}"))
+        FunctionError::argument(
+            0,
+            format!("the given string contains symbols that are not defined for {name}"),
+        )
     };
     match find(name)? {
         Charset::Utf8 => String::from_utf8(bytes.to_vec()).map_err(|_| unfit()),
@@ -81,17 +122,29 @@ pub(super) fn decode(bytes: &[u8], name: &str) -> Result<String, FunctionError> 
             if !rest.is_empty() {
                 return Err(unfit());
             }
-            let units: Vec<u16> =
-                pairs.iter().map(|p| if big { u16::from_be_bytes(*p) } else { u16::from_le_bytes(*p) }).collect();
+            let units: Vec<u16> = pairs
+                .iter()
+                .map(|p| {
+                    if big {
+                        u16::from_be_bytes(*p)
+                    } else {
+                        u16::from_le_bytes(*p)
+                    }
+                })
+                .collect();
             String::from_utf16(&units).map_err(|_| unfit())
         }
         Charset::First(limit) => {
-            let chars = bytes.iter().map(|b| (u32::from(*b) < limit).then_some(char::from(*b)));
+            let chars = bytes
+                .iter()
+                .map(|b| (u32::from(*b) < limit).then_some(char::from(*b)));
             chars.collect::<Option<String>>().ok_or_else(unfit)
         }
         Charset::Table(encoding) => {
             let text = encoding.decode_without_bom_handling_and_without_replacement(bytes);
-            text.map(String::from).filter(|text| !undefined(encoding, text)).ok_or_else(unfit)
+            text.map(String::from)
+                .filter(|text| !undefined(encoding, text))
+                .ok_or_else(unfit)
         }
     }
 }

@@ -42,7 +42,11 @@ impl Reader<'_> {
         let start = self.line;
         let mut fields = Vec::new();
         loop {
-            fields.push(if self.take('"') { self.quoted()? } else { self.bare()? });
+            fields.push(if self.take('"') {
+                self.quoted()?
+            } else {
+                self.bare()?
+            });
             if self.take(',') {
                 continue;
             }
@@ -58,7 +62,10 @@ impl Reader<'_> {
     }
 
     fn line_end(&mut self) -> bool {
-        let rest = self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n'));
+        let rest = self
+            .rest
+            .strip_prefix("\r\n")
+            .or_else(|| self.rest.strip_prefix('\n'));
         self.rest = rest.unwrap_or(self.rest);
         self.line += usize::from(rest.is_some());
         rest.is_some()
@@ -71,7 +78,10 @@ impl Reader<'_> {
             field = field.strip_suffix('\r').unwrap_or(field);
         }
         if field.contains('"') {
-            return Err(format!("CSV parse error on line {}: bare \" in non-quoted-field", self.line));
+            return Err(format!(
+                "CSV parse error on line {}: bare \" in non-quoted-field",
+                self.line
+            ));
         }
         let field = field.to_owned();
         self.rest = &self.rest[field.len()..];
@@ -79,17 +89,23 @@ impl Reader<'_> {
     }
 
     fn quoted(&mut self) -> Result<String, String> {
-        let error = |line: usize| format!("CSV parse error on line {line}: extraneous or missing \" in quoted-field");
+        let error =
+            |line: usize| format!("CSV parse error on line {line}: extraneous or missing \" in quoted-field");
         let mut field = String::new();
         loop {
-            let Some(end) = self.rest.find('"') else { return Err(error(self.line)) };
+            let Some(end) = self.rest.find('"') else {
+                return Err(error(self.line));
+            };
             let part = &self.rest[..end];
             self.line += part.matches('\n').count();
             field.push_str(&part.replace("\r\n", "\n"));
             self.rest = &self.rest[end + 1..];
             if self.take('"') {
                 field.push('"');
-            } else if self.rest.is_empty() || self.rest.starts_with([',', '\n']) || self.rest.starts_with("\r\n") {
+            } else if self.rest.is_empty()
+                || self.rest.starts_with([',', '\n'])
+                || self.rest.starts_with("\r\n")
+            {
                 return Ok(field);
             } else {
                 return Err(error(self.line));
@@ -115,7 +131,10 @@ mod tests {
     fn mistakes_are_named() {
         assert_eq!(parse("").unwrap_err(), "missing header line");
         assert_eq!(parse("a,a\n1,2").unwrap_err(), "duplicate column name \"a\"");
-        assert_eq!(parse("a,b\n1").unwrap_err(), "CSV parse error on line 2: wrong number of fields");
+        assert_eq!(
+            parse("a,b\n1").unwrap_err(),
+            "CSV parse error on line 2: wrong number of fields"
+        );
         for bad in ["a,b\n\"x,2", "a,b\nx\"y,2", "a\n\"x\"y"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

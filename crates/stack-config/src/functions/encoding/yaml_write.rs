@@ -9,10 +9,16 @@ const SIMPLE_KEY: usize = 128;
 
 /// Writes a wholly known value as a document.
 pub(super) fn write(value: &Value) -> String {
-    let mut writer = Writer { out: String::new(), column: 0 };
+    let mut writer = Writer {
+        out: String::new(),
+        column: 0,
+    };
     writer.node(value, -1, false);
     writer.line();
-    let plain = matches!(value.unmarked(), Value::Null(_) | Value::Bool(_) | Value::Number(_));
+    let plain = matches!(
+        value.unmarked(),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_)
+    );
     if plain {
         writer.out.push_str("...\n");
     }
@@ -117,7 +123,11 @@ impl Writer {
     fn string(&mut self, text: &str, indent: i64, key: bool) {
         let shape = shape(text);
         let inner = next(indent).max(2);
-        if shape.multiline && shape.literal && !key { self.literal(text, inner) } else { self.quoted(text, inner, key) }
+        if shape.multiline && shape.literal && !key {
+            self.literal(text, inner)
+        } else {
+            self.quoted(text, inner, key)
+        }
     }
 
     fn literal(&mut self, text: &str, indent: i64) {
@@ -215,8 +225,13 @@ fn printable(c: char) -> bool {
 
 fn shape(text: &str) -> Shape {
     let spaced = text.contains(" \n") || text.ends_with(' ');
-    let special = text.chars().any(|c| !printable(c) || matches!(c, '\u{2028}' | '\u{2029}'));
-    Shape { multiline: text.contains('\n'), literal: !spaced && !special }
+    let special = text
+        .chars()
+        .any(|c| !printable(c) || matches!(c, '\u{2028}' | '\u{2029}'));
+    Shape {
+        multiline: text.contains('\n'),
+        literal: !spaced && !special,
+    }
 }
 
 #[cfg(test)]
@@ -234,7 +249,10 @@ mod tests {
             yaml(r#"{"a":1.5,"b":true,"c":[1,{"x":[],"y":{}}],"d":{"e":"f"}}"#),
             "\"a\": 1.5\n\"b\": true\n\"c\":\n- 1\n- \"x\": []\n  \"y\": {}\n\"d\":\n  \"e\": \"f\"\n"
         );
-        assert_eq!(yaml(r#"[[1,[2]],{"a":[1]}]"#), "- - 1\n  - - 2\n- \"a\":\n  - 1\n");
+        assert_eq!(
+            yaml(r#"[[1,[2]],{"a":[1]}]"#),
+            "- - 1\n  - - 2\n- \"a\":\n  - 1\n"
+        );
         assert_eq!(yaml("[[]]"), "- []\n");
     }
 
@@ -258,7 +276,10 @@ mod tests {
     #[test]
     fn long_texts_are_folded_and_odd_characters_escaped() {
         let long = "a".repeat(90);
-        assert_eq!(yaml(&format!(r#"{{"a":"{long}  b c"}}"#)), format!("\"a\": \"{long}\n  \\ b c\"\n"));
+        assert_eq!(
+            yaml(&format!(r#"{{"a":"{long}  b c"}}"#)),
+            format!("\"a\": \"{long}\n  \\ b c\"\n")
+        );
         assert_eq!(yaml(r#"[["aé 😀\t\u007f"]]"#), "- - \"aé \\U0001F600\\t\\x7F\"\n");
     }
 }
