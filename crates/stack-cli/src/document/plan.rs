@@ -109,6 +109,7 @@ pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, 
         checks: plan
             .checks
             .iter()
+            .chain(&plan.conditions)
             .map(|c| CheckWire::new(&c.address, &c.status))
             .collect(),
         applyable: plan.has_changes(),
