@@ -290,7 +290,7 @@ pub(crate) fn releases(job: &mut Job) -> Result<()> {
 /// alone says nothing: the sidecar accepts all.)
 fn plain_from_pod(job: &Job, host: &str) -> Result<bool> {
     let script = format!(
-        "exec 3<>/dev/tcp/{host}/5672 && printf 'AMQP\\0\\0\\11\\1' >&3 && timeout 4 head -c 400 <&3 | grep -aq AMQPLAIN && echo greeted || echo silent"
+        "exec 3<>/dev/tcp/{host}/5672 && printf 'AMQP\\0\\0\\11\\1' >&3 && timeout 4 head -c 40 <&3 | grep -aq capabilities && echo greeted || echo silent"
     );
     let said = in_pod(
         job.sandbox,
