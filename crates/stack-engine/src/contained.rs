@@ -32,8 +32,12 @@ pub(crate) fn forget(state: &State, ended: &Object) -> Vec<Record> {
 
 /// Ids that identities of objects name: of everything that contains something.
 pub(crate) fn containers(state: &State) -> BTreeSet<String> {
-    let identities = state.objects().filter_map(|(_, _, object)| object.identity.as_mapping());
-    let names = identities.flat_map(|members| members.values()).filter_map(Value::as_str);
+    let identities = state
+        .objects()
+        .filter_map(|(_, _, object)| object.identity.as_mapping());
+    let names = identities
+        .flat_map(|members| members.values())
+        .filter_map(Value::as_str);
     names.map(str::to_owned).collect()
 }
 

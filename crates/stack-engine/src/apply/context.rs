@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Value};
 use stack_plan::{Change, Evaluator, Mode, Operation, Plan, PlanInput, Settings, identity, same_system};
-use stack_state::{Object, OperationId, Record, State};
+use stack_state::{DeposedKey, Object, OperationId, Record, State};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -43,10 +43,18 @@ pub(super) fn not_recorded(error: &StoreError) -> Diagnostics {
     Diagnostic::error("STK0403", "State cannot be written", detail).into()
 }
 
-fn apply_settings(object: &mut Object, settings: &Settings) {
-    object.dependencies.clone_from(&settings.dependencies);
-    object.create_before_destroy = settings.create_before_destroy;
-    object.delete = settings.delete;
+/// The object with these attributes, and with what the configuration now says about it.
+fn with_settings(object: &Object, attributes: &Value, settings: Option<&Settings>) -> Object {
+    let mut object = Object {
+        attributes: attributes.clone(),
+        ..object.clone()
+    };
+    if let Some(settings) = settings {
+        object.dependencies.clone_from(&settings.dependencies);
+        object.create_before_destroy = settings.create_before_destroy;
+        object.delete = settings.delete;
+    }
+    object
 }
 
 impl<'c> Context<'c> {
@@ -108,7 +116,8 @@ impl<'c> Context<'c> {
         if !crate::contained::is_among(ended, &self.containers) {
             return Vec::new();
         }
-        self.store.with_state(|state| crate::contained::forget(state, ended))
+        self.store
+            .with_state(|state| crate::contained::forget(state, ended))
     }
 
     /// The object a change starts from, under the address it had when the command began.
@@ -117,74 +126,59 @@ impl<'c> Context<'c> {
         self.state().object(recorded, change.deposed.as_ref())
     }
 
-    /// Records moves and what was read, before any operation.
+    /// Records moves, what was read, and what the configuration now says about objects that do not change, before any
+    /// operation.
     pub(super) async fn record_observations(&self) -> Result<(), Diagnostics> {
         let mut records: Vec<Record> = Vec::new();
         for (from, to) in self.ordered_moves() {
             records.push(Record::Move { from, to });
         }
+        let origins: BTreeMap<&ResourceAddress, &ResourceAddress> =
+            self.plan.moves.iter().map(|(from, to)| (to, from)).collect();
+        let recorded = |address: &ResourceAddress, deposed: Option<&DeposedKey>| {
+            let origin = origins.get(address).copied().unwrap_or(address);
+            self.state().object(origin, deposed)
+        };
+        let mut settings: BTreeMap<&ResourceAddress, &Settings> =
+            self.plan.settings.iter().map(|s| (&s.address, s)).collect();
         for (address, deposed, value) in &self.plan.refreshed {
-            let origin = self
-                .plan
-                .moves
-                .iter()
-                .find(|(_, to)| to == address)
-                .map_or(address, |(from, _)| from);
-            let Some(object) = self.state().object(origin, deposed.as_ref()) else {
+            let Some(object) = recorded(address, deposed.as_ref()) else {
                 continue;
             };
-            let (address, deposed) = (address.clone(), deposed.clone());
             match value {
                 None => {
-                    records.push(Record::Remove { address, deposed });
+                    records.push(Record::Remove {
+                        address: address.clone(),
+                        deposed: deposed.clone(),
+                    });
                     records.extend(crate::contained::forget(self.state(), object));
                 }
                 Some(attributes) => {
-                    let object = Object {
-                        attributes: attributes.clone(),
-                        ..object.clone()
+                    let settings = match deposed {
+                        None => settings.remove(address),
+                        Some(_) => None,
                     };
                     records.push(Record::Write {
-                        address,
-                        deposed,
-                        object,
+                        address: address.clone(),
+                        deposed: deposed.clone(),
+                        object: with_settings(object, attributes, settings),
                     });
                 }
             }
         }
-        self.settings(&mut records);
+        for (address, settings) in settings {
+            if let Some(object) = recorded(address, None) {
+                records.push(Record::Write {
+                    address: address.clone(),
+                    deposed: None,
+                    object: with_settings(object, &object.attributes, Some(settings)),
+                });
+            }
+        }
         if records.is_empty() {
             return Ok(());
         }
         self.store.append(records).await.map_err(|e| not_recorded(&e))
-    }
-
-    /// Records what the configuration now says about objects that do not change.
-    fn settings(&self, records: &mut Vec<Record>) {
-        for settings in &self.plan.settings {
-            let address = &settings.address;
-            let moved = self.plan.moves.iter().find(|(_, to)| to == address);
-            let origin = moved.map_or(address, |(from, _)| from);
-            let written = records.iter_mut().find_map(|record| match record {
-                Record::Write {
-                    address: at,
-                    deposed: None,
-                    object,
-                } if at == address => Some(object),
-                _ => None,
-            });
-            if let Some(object) = written {
-                apply_settings(object, settings);
-            } else if let Some(object) = self.state().current(origin) {
-                let mut object = object.clone();
-                apply_settings(&mut object, settings);
-                records.push(Record::Write {
-                    address: address.clone(),
-                    deposed: None,
-                    object,
-                });
-            }
-        }
     }
 
     /// Moves in an order in which no target is still occupied by an instance that moves away itself.
