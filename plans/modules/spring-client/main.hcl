@@ -8,6 +8,8 @@ locals {
   # Values are strings; a setting that is not wanted is null, so that one left from before goes.
   settings = {
     SPRING_RABBITMQ_HOST               = var.host
+    # A list of addresses would outweigh host and port.
+    SPRING_RABBITMQ_ADDRESSES          = ""
     SPRING_RABBITMQ_PORT               = tostring(var.port)
     SPRING_RABBITMQ_USERNAME           = var.username
     SPRING_RABBITMQ_VIRTUALHOST        = var.vhost

@@ -166,3 +166,33 @@ async fn a_container_is_never_added() {
     assert!(error.message.contains("it has app"), "{error}");
     cluster.remove(&deployment(&name)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants a cluster"]
+async fn what_the_server_leaves_out_is_no_drift() {
+    let cluster = Cluster::connect().await;
+    let name = unique("empty");
+    cluster.apply(&deployment(&name)).await;
+    let before = template(&cluster, &name).await;
+    // The server keeps no empty value.
+    let wanted = model(
+        &name,
+        &env(&json!([{"name": "CLEARED", "value": ""}, {"name": "KEEP", "value": "1"}])),
+    );
+    let made = KubernetesPatch::create(&cluster.cx(), &cluster.client, &owner("p2"), wanted.clone())
+        .await
+        .unwrap();
+    let read = KubernetesPatch::read(&cluster.cx(), &cluster.client, &made)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(read.encode(), made.encode());
+    let again = KubernetesPatch::update(&cluster.cx(), &cluster.client, &read, wanted)
+        .await
+        .unwrap();
+    KubernetesPatch::delete(&cluster.cx(), &cluster.client, &again)
+        .await
+        .unwrap();
+    assert_eq!(template(&cluster, &name).await, before);
+    cluster.remove(&deployment(&name)).await;
+}
