@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use stack_config::configuration::{Resource, ResourceKey};
+use stack_config::Expr;
+use stack_config::configuration::{Module, Resource, ResourceKey};
 use stack_core::{
     Diagnostic, Diagnostics, Mode as ResourceMode, ModulePath, ProviderAddress, ResourceAddress, Value,
 };
@@ -182,14 +183,22 @@ impl<'w, 'a> Walk<'w, 'a> {
                     false
                 }
                 Item::Local(name) => {
-                    for path in self.evaluator.module_instances(&node.module) {
-                        let _ = self.evaluator.local(&path, name);
+                    let paths = self.evaluator.module_instances(&node.module);
+                    for path in &paths {
+                        let _ = self.evaluator.local(path, name);
+                    }
+                    if paths.is_empty() {
+                        self.without_module(node, |module| Some(&module.locals.get(name)?.expr));
                     }
                     false
                 }
                 Item::Output(name) => {
-                    for path in self.evaluator.module_instances(&node.module) {
-                        let _ = self.evaluator.output(&path, name);
+                    let paths = self.evaluator.module_instances(&node.module);
+                    for path in &paths {
+                        let _ = self.evaluator.output(path, name);
+                    }
+                    if paths.is_empty() {
+                        self.without_module(node, |module| Some(&module.outputs.get(name)?.value));
                     }
                     false
                 }
@@ -268,6 +277,14 @@ impl<'w, 'a> Walk<'w, 'a> {
         blocked
     }
 
+    /// Reports mistakes in a value of a module without instances.
+    fn without_module(&self, node: &Node, value: impl Fn(&'a Module) -> Option<&'a Expr>) {
+        let names = node.module.iter().map(AsRef::as_ref);
+        if let Some(expr) = self.input.configuration.module(names).and_then(value) {
+            unexpanded::check_value(self, &node.module, expr);
+        }
+    }
+
     /// Reports mistakes in a block without instances.
     fn without_instances(&self, node: &Node, resource: &Resource) {
         let catalog = self.input.catalog;
@@ -277,10 +294,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             ResourceMode::Data => catalog.data_source(ty).map(|t| t.schema()),
         };
         if let Some(schema) = schema {
-            let module = node.module.iter().fold(ModulePath::root(), |path, name| {
-                path.child(name, stack_core::InstanceKey::None)
-            });
-            unexpanded::check(self, &module, resource, schema);
+            unexpanded::check_body(self, &node.module, resource, schema);
         }
     }
 

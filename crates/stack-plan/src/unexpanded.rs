@@ -1,9 +1,11 @@
-//! Resources without instances: their bodies are wrong or right all the same.
+//! Resources and modules without instances: what is in them is wrong or right all the same.
+
+use std::sync::Arc;
 
 use stack_config::configuration::Resource;
 use stack_config::reference::{Reference, Subject};
-use stack_config::{EachPart, Scope, Sources, decode_body};
-use stack_core::{Diagnostics, ModulePath, Schema, Type, Value};
+use stack_config::{EachPart, Expr, Scope, Sources, decode_body, evaluate};
+use stack_core::{Diagnostics, InstanceKey, ModulePath, Schema, Type, Value};
 
 use crate::InstanceScope;
 use crate::planner::Walk;
@@ -45,9 +47,23 @@ impl Scope for NothingKnown<'_, '_> {
     }
 }
 
+/// The module that labels of calls lead to, as one that has no instances.
+pub(crate) fn path(names: &[Arc<str>]) -> ModulePath {
+    let step = |path: ModulePath, name: &Arc<str>| path.child(name, InstanceKey::None);
+    names.iter().fold(ModulePath::root(), step)
+}
+
+/// Reports what is wrong with a local or an output of a module without instances.
+pub(crate) fn check_value(walk: &Walk<'_, '_>, names: &[Arc<str>], expr: &Expr) {
+    let scope = NothingKnown(walk.evaluator.scope(&path(names)));
+    if let Err(diagnostics) = evaluate(expr, &scope) {
+        walk.evaluator.report(diagnostics);
+    }
+}
+
 /// Reports what is wrong with the body of a resource whatever its references turn out to be.
-pub(crate) fn check(walk: &Walk<'_, '_>, module: &ModulePath, resource: &Resource, schema: &Schema) {
-    let scope = NothingKnown(walk.evaluator.scope(module));
+pub(crate) fn check_body(walk: &Walk<'_, '_>, names: &[Arc<str>], resource: &Resource, schema: &Schema) {
+    let scope = NothingKnown(walk.evaluator.scope(&path(names)));
     if let Err(diagnostics) = decode_body(&resource.body, schema, &scope) {
         walk.evaluator.report(diagnostics);
     }
