@@ -13,7 +13,7 @@ use stack_core::{Diagnostic, Diagnostics, Secret, SourceMap, Value};
 use stack_engine::Providers;
 use stack_engine::backend::Local;
 use stack_engine::backend::key::KeyInputs;
-use stack_engine::plan_file::{PlanFile, SavedSources};
+use stack_engine::plan_file::{PlanFile, PlanFileError, SavedSources};
 use stack_engine::store::Store;
 use stack_plan::{Options, PlanInput};
 use stack_state::seal::{Sealer, Withheld};
@@ -527,8 +527,16 @@ pub(crate) fn read_plan_file(path: &str) -> Result<PlanFile, CommandError> {
         ))
     })?;
     let keys = Arc::new(keys());
-    PlanFile::decode(&bytes, VERSION, |lineage, salt| Sealer::new(keys, lineage, salt))
-        .map_err(|error| unreadable(format!("The file \"{path}\" cannot be used. {}", chain(&error))))
+    let decoded = PlanFile::decode(&bytes, VERSION, |lineage, salt| Sealer::new(keys, lineage, salt));
+    decoded.map_err(|error| {
+        let seal = matches!(error, PlanFileError::Seal(_));
+        let error = unreadable(format!("The file \"{path}\" cannot be used. {}", chain(&error)));
+        if seal {
+            error.hint("give the key that the plan was made with: STACK_STATE_KEY, STACK_STATE_PASSPHRASE or its key file")
+        } else {
+            error
+        }
+    })
 }
 
 /// Whether an argument names a plan file: a regular file is a plan, a folder is configuration.

@@ -70,7 +70,7 @@ fn plan_apply_show_destroy() {
 
 #[test]
 fn a_secret_is_in_no_view_and_no_file() {
-    let environment = Environment::with(TWO);
+    let mut environment = Environment::with(TWO);
     let mut shown = environment.run(&["plan", "--out", "x.plan"]).all();
     shown.push_str(&environment.run(&["show", "x.plan"]).all());
     shown.push_str(&environment.run(&["apply", "--auto-approve", "x.plan"]).all());
@@ -83,8 +83,21 @@ fn a_secret_is_in_no_view_and_no_file() {
         !state.contains("canary") && state.contains("stack_data"),
         "{state}"
     );
+    environment.write(
+        "other.hcl",
+        "variable \"s\" {\n  sensitive = true\n  default   = \"canary\"\n}\n",
+    );
+    assert_eq!(environment.run(&["plan", "--out", "x.plan"]).code, 0);
     let plan = std::fs::read(environment.path("x.plan")).unwrap();
     assert!(!String::from_utf8_lossy(&plan).contains("canary"));
+    assert_eq!(environment.run(&["show", "x.plan"]).code, 0);
+    environment.set("STACK_STATE_KEY", "b3RoZXIga2V5IG9mIHRoZSBjb21tYW5kIGxpbmUgaXM=");
+    let refused = environment.run(&["show", "x.plan"]);
+    assert!(
+        refused.code == 1 && refused.err.contains("the key that the plan was made with"),
+        "{}",
+        refused.all()
+    );
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(environment.path("x.plan"))
             .unwrap()
