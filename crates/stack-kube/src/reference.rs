@@ -37,6 +37,25 @@ impl ObjectRef {
         })
     }
 
+    /// Whether both name one object: the version of the API it is seen through does not matter.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let group = |reference: &Self| {
+            reference
+                .api_version
+                .split_once('/')
+                .map(|(group, _)| group.to_owned())
+        };
+        let namespace = |reference: &Self| {
+            reference
+                .namespace
+                .clone()
+                .unwrap_or_else(|| "default".to_owned())
+        };
+        group(self) == group(other)
+            && namespace(self) == namespace(other)
+            && (&self.kind, &self.name) == (&other.kind, &other.name)
+    }
+
     /// Reads `apiVersion=apps/v1,kind=Deployment,namespace=shop,name=cart`, the form that `import` takes.
     pub fn parse(id: &str) -> Option<Self> {
         let mut out = Self {
@@ -74,6 +93,16 @@ impl fmt::Display for ObjectRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_no_part_of_the_identity() {
+        let object = |api_version: &str| {
+            ObjectRef::parse(&format!("apiVersion={api_version},kind=Gateway,name=x")).unwrap()
+        };
+        assert!(object("networking.istio.io/v1").is_same(&object("networking.istio.io/v1beta1")));
+        assert!(!object("networking.istio.io/v1").is_same(&object("gateway.networking.k8s.io/v1")));
+        assert!(!object("v1").is_same(&object("apps/v1")));
+    }
 
     #[test]
     fn ids_are_read_back() {

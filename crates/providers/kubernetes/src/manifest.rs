@@ -23,7 +23,7 @@ const DEFINITION: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Schema)]
 pub(crate) struct Manifest {
     /// The object, with `apiVersion`, `kind` and `metadata.name`; a text in YAML goes through `yamldecode`. Another
-    /// `apiVersion`, `kind`, name or namespace means another object.
+    /// API group, `kind`, name or namespace means another object.
     pub manifest: Value,
     /// Parts of the object that are secret, merged over `manifest`: `{ stringData = { password = var.password } }`.
     #[schema(sensitive)]
@@ -255,7 +255,7 @@ impl Resource for KubernetesManifest {
         prior: &Manifest,
         mut planned: Manifest,
     ) -> Result<Manifest, Failure<Manifest>> {
-        if planned.reference()? != prior.reference()? {
+        if !planned.reference()?.is_same(&prior.reference()?) {
             let text = "the manifest names another object than planned; plan again";
             return Err(ProviderError::invalid("manifest", text).into());
         }
@@ -366,7 +366,7 @@ impl Resource for KubernetesManifest {
         let after = reference(&wanted);
         let mut replace = Vec::new();
         if let (Some(before), Some(after)) = (&before, &after)
-            && before != after
+            && !before.is_same(after)
         {
             replace.push(Path::of(&["manifest"]));
         }
@@ -375,7 +375,7 @@ impl Resource for KubernetesManifest {
             Some(sealed) => planned.with_attribute("manifest", sealed),
             None => planned,
         };
-        if let (true, Some(after)) = (before.is_none() || !replace.is_empty(), after) {
+        if let (true, Some(after)) = (before != after, after) {
             planned = planned.with_attribute("id", Value::string(after.to_string()));
         }
         Refined { planned, replace }
@@ -478,7 +478,7 @@ async fn preview(
         )));
     }
     let mut out = Preview::default();
-    if prior.is_none_or(|p| p.reference().ok().as_ref() != Some(&reference))
+    if prior.is_none_or(|p| !p.reference().is_ok_and(|r| r.is_same(&reference)))
         && cx
             .bounded(kube.get(&reference))
             .await??

@@ -216,6 +216,36 @@ async fn a_secret_is_kept_out_of_sight() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "wants a cluster"]
+async fn another_version_of_the_api_is_no_other_object() {
+    let cluster = Cluster::connect().await;
+    let name = unique("version");
+    let scaler = |version: &str| {
+        json!({"apiVersion": version, "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"}}})
+    };
+    let (old, new) = (model(&scaler("autoscaling/v1")), model(&scaler("autoscaling/v2")));
+    let made = KubernetesManifest::create(&cluster.cx(), &cluster.client, &owner("t8"), old)
+        .await
+        .unwrap();
+    let refined = KubernetesManifest::refine(Some(&made.encode()), new.encode());
+    assert_eq!(refined.replace, []);
+    let moved = KubernetesManifest::update(&cluster.cx(), &cluster.client, &made, new)
+        .await
+        .unwrap();
+    assert_eq!(moved.uid, made.uid);
+    let read = KubernetesManifest::read(&cluster.cx(), &cluster.client, &moved)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(read.encode(), moved.encode());
+    KubernetesManifest::delete(&cluster.cx(), &cluster.client, &moved)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants a cluster"]
 async fn many_objects_of_a_kind_are_read_by_one_list() {
     let cluster = Cluster::connect().await;
     let mut made = Vec::new();
