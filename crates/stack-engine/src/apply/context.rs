@@ -26,7 +26,7 @@ pub(super) struct Context<'c> {
     pub(super) evaluator: Evaluator<'c>,
     /// Errors of data sources that belong to checks.
     pub(super) failed_data: RefCell<BTreeMap<ResourceAddress, String>>,
-    recorded_providers: RefCell<BTreeSet<ProviderAddress>>,
+    recorded_providers: RefCell<BTreeMap<ProviderAddress, Value>>,
     /// Ids of everything that contained something when the command began.
     containers: BTreeSet<String>,
 }
@@ -198,14 +198,18 @@ impl<'c> Context<'c> {
         out
     }
 
-    /// Records the arguments a provider configuration is used with, the first time, before the operation that needs them.
+    /// Records the arguments a provider configuration is used with, where they are not the last recorded ones, before the
+    /// operation that needs them.
     pub(super) fn provider_record(&self, provider: &ProviderAddress, arguments: &Value) -> Option<Record> {
-        if !self.recorded_providers.borrow_mut().insert(provider.clone()) {
+        let mut recorded = self.recorded_providers.borrow_mut();
+        if recorded
+            .get(provider)
+            .or_else(|| self.state().providers.get(provider))
+            == Some(arguments)
+        {
             return None;
         }
-        if self.state().providers.get(provider) == Some(arguments) {
-            return None;
-        }
+        recorded.insert(provider.clone(), arguments.clone());
         Some(Record::Provider {
             address: provider.clone(),
             arguments: Some(arguments.clone()),
