@@ -75,6 +75,9 @@ impl From<Diagnostic> for CommandError {
 
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
+        if is_about_key(&error) {
+            return Self::new("STK0504", "State key not usable", chain(&error));
+        }
         let locked = error.is_locked();
         let summary = if locked {
             "State locked"
@@ -93,6 +96,18 @@ impl From<SealError> for CommandError {
     fn from(error: SealError) -> Self {
         Self::new("STK0504", "State key not usable", sentence(&error.to_string()))
     }
+}
+
+/// Whether the key is missing or another one.
+fn is_about_key(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<SealError>() {
+            return !matches!(error, SealError::Damaged { .. });
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// An error with all its causes as one sentence.

@@ -96,7 +96,24 @@ fn render(diagnostic: &Diagnostic, others: &[&Diagnostic], sources: &SourceMap, 
         Renderer::plain()
     };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(160);
-    format!("{}\n\n", renderer.render(&[group]))
+    let mut text = renderer.render(&[group]);
+    if diagnostic.labels.is_empty()
+        && let Some((title, rest)) = text.split_once('\n')
+        && let Some((margin, rest)) = rest.split_once('\n')
+        && without_colours(margin).trim() == "|"
+    {
+        // Without a place there is no text whose margin would have to go on.
+        text = format!("{title}\n{rest}");
+    }
+    format!("{text}\n\n")
+}
+
+/// A line without the sequences that colour it.
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default();
+    let rest = parts.filter_map(|part| Some(part.split_once('m')?.1));
+    std::iter::once(first).chain(rest).collect()
 }
 
 /// `aws_instance.a, attribute ami`
@@ -199,6 +216,15 @@ mod tests {
         assert!(text.contains("^^^ this is a string"), "{text}");
         assert!(text.contains("cause: A number is needed."), "{text}");
         assert!(text.contains("hint: use tonumber()"), "{text}");
+    }
+
+    #[test]
+    fn without_a_place_there_is_no_margin() {
+        let diagnostic = Diagnostic::error("STK0001", "Wrong", "The cause.").hint("mend it");
+        let plain = render(&diagnostic, &[], &map(), Paint(false));
+        assert_eq!(plain, "error[STK0001]: Wrong\n = cause: The cause.\n = hint: mend it\n\n");
+        let coloured = render(&diagnostic, &[], &map(), Paint(true));
+        assert_eq!(without_colours(&coloured), plain);
     }
 
     #[test]
