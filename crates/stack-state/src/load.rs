@@ -41,8 +41,8 @@ pub enum LoadError {
     },
     /// A journal file.
     #[error(
-        "{}; take the file from a backup, or move it away: what it records after the damage is then looked for again, \
-         by tags and names, when it is next applied",
+        "{} is damaged; take the file from a backup; without one, move it away, but then the objects that it records are \
+         not managed any more",
         journal_name(*epoch)
     )]
     Journal {
