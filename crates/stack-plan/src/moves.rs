@@ -179,29 +179,20 @@ impl Moves {
 
     /// `a` becomes `a[0]` when `count` was added, and the other way round when it was removed.
     fn repetitions(&mut self, configuration: &Configuration) {
-        for module in configuration.modules() {
-            for (key, resource) in &module.resources {
-                let (old, new) = match (&resource.count, &resource.for_each) {
-                    (Some(_), _) => (InstanceKey::None, InstanceKey::Index(0)),
-                    (None, None) => (InstanceKey::Index(0), InstanceKey::None),
-                    (None, Some(_)) => continue,
-                };
-                let from: Vec<ResourceAddress> = self
-                    .instances
-                    .keys()
-                    .filter(|a| {
-                        a.key == old
-                            && ResourceKey::of(a) == *key
-                            && a.module.names().eq(module.names.iter().map(AsRef::as_ref))
-                    })
-                    .cloned()
-                    .collect();
-                for from in from {
-                    let to = from.instance(new.clone());
-                    if !self.instances.contains_key(&to) {
-                        self.relocate(&from, to);
-                    }
-                }
+        let moved = |address: &ResourceAddress| {
+            let resource = configuration.resource(address)?;
+            let (old, new) = match (&resource.count, &resource.for_each) {
+                (Some(_), _) => (InstanceKey::None, InstanceKey::Index(0)),
+                (None, None) => (InstanceKey::Index(0), InstanceKey::None),
+                (None, Some(_)) => return None,
+            };
+            (address.key == old).then(|| (address.clone(), address.instance(new)))
+        };
+        let candidates: Vec<(ResourceAddress, ResourceAddress)> =
+            self.instances.keys().filter_map(moved).collect();
+        for (from, to) in candidates {
+            if !self.instances.contains_key(&to) {
+                self.relocate(&from, to);
             }
         }
     }

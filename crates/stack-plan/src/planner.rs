@@ -15,7 +15,7 @@ use crate::expansion::Repetition;
 use crate::moves::Moves;
 use crate::plan::{Basis, Mode, Plan, PlanInput};
 use crate::request::{Answer, Answers, Request};
-use crate::targets::Included;
+use crate::targets::{self, Included};
 use crate::{
     Action, Change, Drift, Evaluator, Reason, checks, container, destroy, instance, moves, operations,
     orphans, outputs, unexpanded,
@@ -533,6 +533,8 @@ impl<'w, 'a> Walk<'w, 'a> {
             return Step::Failed(self.stuck());
         }
         self.unknown_replacements();
+        self.warnings
+            .extend(targets::unmatched(&self.input, self.dependencies));
         self.left_behind();
         let outputs = outputs::plan(&self.evaluator);
         let failed = std::mem::take(&mut self.failed_data);

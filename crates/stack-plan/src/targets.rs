@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stack_core::address::Target;
-use stack_core::{InstanceKey, ModulePath, ResourceAddress};
+use stack_core::{Diagnostic, Diagnostics, InstanceKey, ModulePath, ResourceAddress};
 
 use crate::dependencies::{Dependencies, without_keys};
 use crate::plan::{Options, PlanInput};
@@ -104,4 +104,31 @@ impl Included {
             },
         }
     }
+}
+
+/// Warns of `--target` and `--exclude` for what is neither configured nor recorded: a misspelt one would go unnoticed.
+pub(crate) fn unmatched(input: &PlanInput<'_>, dependencies: &Dependencies) -> Diagnostics {
+    let configured: Vec<ResourceAddress> = dependencies
+        .nodes
+        .iter()
+        .filter_map(|node| node.address())
+        .collect();
+    let names_nothing = |target: &&Target| {
+        let whole = keyless(target);
+        !configured.iter().any(|address| whole.covers(address))
+            && !input.state.instances.keys().any(|address| target.covers(address))
+    };
+    let options = input.options;
+    let all = options.targets.iter().chain(&options.excludes);
+    Diagnostics(
+        all.filter(names_nothing)
+            .map(|target| {
+                let detail = format!(
+                    "{target} is neither configured nor recorded, so the option has no effect for it."
+                );
+                Diagnostic::warning("STK0331", "Target names nothing", detail)
+                    .hint("`stack state list` shows the addresses of what is recorded")
+            })
+            .collect(),
+    )
 }
