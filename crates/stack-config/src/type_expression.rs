@@ -48,10 +48,16 @@ impl TypeConstraint {
     /// # Errors
     /// The value does not fit the type.
     pub fn convert(&self, value: &Value) -> Result<Value, ConvertError> {
-        if self.defaults.is_empty() {
-            return convert(value, &self.ty);
-        }
-        convert(&self.defaults.fill(value), &self.ty)
+        let converted = if self.defaults.is_empty() {
+            convert(value, &self.ty)?
+        } else {
+            convert(&self.defaults.fill(value), &self.ty)?
+        };
+        Ok(if has_optional(&self.ty) {
+            converted.map_parts(&settle)
+        } else {
+            converted
+        })
     }
 
     /// The same as [`TypeConstraint::convert`].
@@ -121,6 +127,43 @@ impl Defaults {
             }
             other => other.clone(),
         }
+    }
+}
+
+fn has_optional(ty: &Type) -> bool {
+    match ty {
+        Type::Dynamic | Type::Bool | Type::Number | Type::String => false,
+        Type::List(t) | Type::Set(t) | Type::Map(t) => has_optional(t),
+        Type::Tuple(ts) => ts.iter().any(has_optional),
+        Type::Object(o) => !o.optional.is_empty() || o.attributes.values().any(has_optional),
+    }
+}
+
+/// The type with every attribute there: what may be left out matters to a conversion only, not to its result.
+fn settled(ty: &Type) -> Type {
+    match ty {
+        Type::Dynamic | Type::Bool | Type::Number | Type::String => ty.clone(),
+        Type::List(t) => Type::list(settled(t)),
+        Type::Set(t) => Type::set(settled(t)),
+        Type::Map(t) => Type::map(settled(t)),
+        Type::Tuple(ts) => Type::tuple(ts.iter().map(settled).collect()),
+        Type::Object(o) => Type::object(o.attributes.iter().map(|(name, t)| (name.clone(), settled(t)))),
+    }
+}
+
+/// [`settled`] for the type that a part of a value carries.
+fn settle(part: Value) -> Value {
+    match part {
+        Value::Null(ty) => Value::Null(settled(&ty)),
+        Value::Unknown(mut unknown) => {
+            unknown.ty = settled(&unknown.ty);
+            Value::Unknown(unknown)
+        }
+        Value::List(ty, members) => Value::List(settled(&ty), members),
+        Value::Set(ty, members) => Value::Set(settled(&ty), members),
+        Value::Map(ty, members) => Value::Map(settled(&ty), members),
+        Value::Marked(marks, inner) => settle(*inner).mark(marks),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Tuple(_) | Value::Object(_) => part,
     }
 }
 

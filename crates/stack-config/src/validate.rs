@@ -6,10 +6,11 @@ mod moves;
 mod references;
 mod schema;
 
-use stack_core::{Diagnostics, Mode, Schema};
+use stack_core::{Diagnostic, Diagnostics, Mode, Schema};
 
 use crate::configuration::{Condition, Configuration, Module, Resource};
 use crate::expression::Expr;
+use crate::reference::Subject;
 use references::Site;
 pub(crate) use schema::{too_few_blocks, too_many_blocks};
 
@@ -77,8 +78,21 @@ impl<'c> Validator<'c> {
         for variable in module.variables.values() {
             self.variable_rules(module, variable);
         }
-        for local in module.locals.values() {
+        for (name, local) in &module.locals {
             self.expr(&Site::of(module), &local.expr);
+            let own = Subject::Local(name.clone());
+            if let Some(reference) = local.expr.references().into_iter().find(|r| r.subject == own) {
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        "STK0118",
+                        "Self-referencing local value",
+                        format!(
+                            "Local value local.{name} cannot use its own result as part of its expression."
+                        ),
+                    )
+                    .at(reference.span),
+                );
+            }
         }
         for (name, block) in &module.providers {
             self.provider_block(module, &name.0, block);
@@ -94,6 +108,16 @@ impl<'c> Validator<'c> {
             self.expr(&site, &output.value);
             self.depends_on(&site, &output.depends_on);
             self.conditions(&site, &output.preconditions);
+            if output.ephemeral && module.names.is_empty() {
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        "STK0105",
+                        "Ephemeral output not allowed",
+                        "The outputs of the root module are stored, so they cannot be ephemeral.",
+                    )
+                    .at(output.span),
+                );
+            }
         }
         for check in module.checks.values() {
             let site = Site {

@@ -249,3 +249,13 @@ fn a_json_file_must_be_an_object() {
         assert_eq!(diagnostics.0[0].summary, "Invalid variables file", "{text}");
     }
 }
+
+#[test]
+fn a_converted_value_has_every_attribute() {
+    let text = "variable \"v\" {\n  type    = list(object({ a = string, b = optional(number) }))\n  default = [{ a = \"x\" }]\n}";
+    let (values, _, _) = values_of(text, &[]);
+    assert_eq!(
+        values["v"].ty().to_string(),
+        "list(object({ a = string, b = number }))"
+    );
+}

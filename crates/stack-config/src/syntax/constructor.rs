@@ -81,9 +81,15 @@ impl Parser<'_> {
                 if self.at >= self.end {
                     return Err(unterminated(self));
                 }
+                if matches!(self.peek(), Some('\n' | '\r' | ',')) {
+                    return Err(self.error(
+                        "Missing attribute value",
+                        "Expected an attribute value, introduced by an equals sign (\"=\").",
+                    ));
+                }
                 return Err(self.error(
-                    "Missing attribute value",
-                    "Expected an attribute value, introduced by an equals sign (\"=\").",
+                    "Missing key/value separator",
+                    "Expected an equals sign (\"=\") to mark the beginning of the attribute value.",
                 ));
             }
             let value = self.expression()?;

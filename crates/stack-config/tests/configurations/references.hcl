@@ -154,3 +154,15 @@ locals {
   c = { for k, v in {} : lenth(k) => "${nope(v)}" if nope(1) }
   d = provider::cloud::f(1)
 }
+# case: a local value may not use itself
+locals {
+# error: STK0118 23-30 Self-referencing local value
+  a = [for x in [1] : local.a]
+  b = local.a
+}
+# case: outputs of the root module are stored
+# error: STK0105 1-11 Ephemeral output not allowed
+output "o" {
+  value     = 1
+  ephemeral = true
+}

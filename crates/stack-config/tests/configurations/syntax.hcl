@@ -141,7 +141,7 @@ locals {
   a == 1
 }
 locals {
-# error: STK0101 18-19 Missing attribute value
+# error: STK0101 18-19 Missing key/value separator
   b = { c = 1, d }
 }
 locals {

@@ -316,7 +316,9 @@ fn compact(list: &Value) -> Called {
 
 fn sort(list: &Value) -> Called {
     if !list.is_wholly_known() {
-        return unknown(Type::list(Type::String));
+        // Any member may come to stand anywhere, but there are as many as before.
+        let later = vec![unknown(Type::String)?; members(list)?.len()];
+        return Ok(Value::list(Type::String, later));
     }
     let mut members = members(list)?.to_vec();
     if let Some(i) = members.iter().position(Value::is_null) {
