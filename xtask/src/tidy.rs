@@ -42,7 +42,9 @@ const EFFECTS: [&str; 16] = [
 ];
 
 /// Endings of the names of texts.
-const TEXTS: [&str; 10] = ["rs", "md", "toml", "hcl", "py", "sh", "yaml", "yml", "json", "txt"];
+const TEXTS: [&str; 10] = [
+    "rs", "md", "toml", "hcl", "py", "sh", "yaml", "yml", "json", "txt",
+];
 
 /// The file that spells out what the others may not hold.
 const THIS_FILE: &str = "xtask/src/tidy.rs";
@@ -64,7 +66,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut codes = BTreeSet::new();
     for file in texts(&workspace.root)? {
         let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-        let shown = file.strip_prefix(&workspace.root).unwrap_or(&file).display().to_string();
+        let shown = file
+            .strip_prefix(&workspace.root)
+            .unwrap_or(&file)
+            .display()
+            .to_string();
         foreign(&shown, &text, &mut wrong);
         if shown.ends_with(".rs") {
             source(&shown, &text, &mut codes, &mut wrong);
@@ -126,14 +132,23 @@ fn manifests(metadata: &Metadata, wrong: &mut Vec<String>) -> Result<()> {
     for package in &metadata.packages {
         let text = fs::read_to_string(&package.manifest_path)?;
         if !text.contains("[lints]\nworkspace = true") {
-            wrong.push(format!("{} has no `[lints] workspace = true`", package.manifest_path));
+            wrong.push(format!(
+                "{} has no `[lints] workspace = true`",
+                package.manifest_path
+            ));
         }
         if package.license.is_none() {
-            wrong.push(format!("{} has no `license.workspace = true`", package.manifest_path));
+            wrong.push(format!(
+                "{} has no `license.workspace = true`",
+                package.manifest_path
+            ));
         }
         for target in &package.targets {
             if !fs::read_to_string(&target.src_path)?.starts_with("//!") {
-                wrong.push(format!("{} does not begin with what it is for (`//! …`)", target.src_path));
+                wrong.push(format!(
+                    "{} does not begin with what it is for (`//! …`)",
+                    target.src_path
+                ));
             }
         }
     }
@@ -142,8 +157,15 @@ fn manifests(metadata: &Metadata, wrong: &mut Vec<String>) -> Result<()> {
 
 /// Every dependency that the workspace names is somebody's.
 fn unused(root: &Path, metadata: &Metadata, wrong: &mut Vec<String>) -> Result<()> {
-    let used: BTreeSet<&str> =
-        metadata.packages.iter().flat_map(|p| p.dependencies.iter().map(|d| d.rename.as_deref().unwrap_or(&d.name))).collect();
+    let used: BTreeSet<&str> = metadata
+        .packages
+        .iter()
+        .flat_map(|p| {
+            p.dependencies
+                .iter()
+                .map(|d| d.rename.as_deref().unwrap_or(&d.name))
+        })
+        .collect();
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     for name in workspace_dependencies(&manifest) {
         if !used.contains(name) && !name.starts_with("stack-") {
@@ -161,23 +183,48 @@ fn workspace_dependencies(manifest: &str) -> impl Iterator<Item = &str> {
         .skip(1)
         .take_while(|line| !line.starts_with('['))
         .filter_map(|line| line.split_once('=').map(|(name, _)| name.trim()))
-        .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'))
+        .filter(|name| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
 }
 
 /// Every text that people write: code, pages, plans, scripts.
 fn texts(root: &Path) -> Result<Vec<PathBuf>> {
-    let folders = ["crates", "xtask", "tests", "docs", "plans", "sandbox", "state", ".ci"];
-    let files = ["README.md", "CHANGELOG.md", "SECURITY.md", "Cargo.toml", "clippy.toml"];
-    let mut out: Vec<PathBuf> = files.iter().map(|file| root.join(file)).filter(|file| file.is_file()).collect();
+    let folders = [
+        "crates", "xtask", "tests", "docs", "plans", "sandbox", "state", ".ci",
+    ];
+    let files = [
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "Cargo.toml",
+        "clippy.toml",
+    ];
+    let mut out: Vec<PathBuf> = files
+        .iter()
+        .map(|file| root.join(file))
+        .filter(|file| file.is_file())
+        .collect();
     let mut todo: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
     while let Some(folder) = todo.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries {
             let path = entry?.path();
-            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let hidden = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('.'));
             if path.is_dir() && !hidden {
                 todo.push(path);
-            } else if path.extension().and_then(|e| e.to_str()).is_some_and(|e| TEXTS.contains(&e)) {
+            } else if path
+                .extension()
+                .and_then(|e| e.to_str())
+                .is_some_and(|e| TEXTS.contains(&e))
+            {
                 out.push(path);
             }
         }
@@ -193,26 +240,43 @@ fn foreign(shown: &str, text: &str, wrong: &mut Vec<String>) {
     }
     for (number, line) in text.lines().enumerate() {
         if FOREIGN.iter().any(|word| line.contains(word)) {
-            wrong.push(format!("{shown}:{} names something outside the repository", number + 1));
+            wrong.push(format!(
+                "{shown}:{} names something outside the repository",
+                number + 1
+            ));
         }
     }
 }
 
 /// Every file of Rust is a target or a module of one.
 fn forgotten(root: &Path, package: &Package, wrong: &mut Vec<String>) -> Result<()> {
-    let folder = package.manifest_path.parent().map(|p| p.as_std_path().to_path_buf()).unwrap_or_default();
+    let folder = package
+        .manifest_path
+        .parent()
+        .map(|p| p.as_std_path().to_path_buf())
+        .unwrap_or_default();
     let targets: BTreeSet<&Path> = package.targets.iter().map(|t| t.src_path.as_std_path()).collect();
     let (mut modules, mut files) = (BTreeSet::new(), Vec::new());
-    for file in texts(root)?.into_iter().filter(|f| f.starts_with(&folder) && f.extension().is_some_and(|e| e == "rs")) {
+    for file in texts(root)?
+        .into_iter()
+        .filter(|f| f.starts_with(&folder) && f.extension().is_some_and(|e| e == "rs"))
+    {
         modules.extend(modules_in(&fs::read_to_string(&file)?).map(str::to_owned));
         files.push(file);
     }
     for file in files.iter().filter(|file| !targets.contains(file.as_path())) {
         let named_by_folder = file.file_name().is_some_and(|name| name == "mod.rs");
-        let module = if named_by_folder { file.parent().unwrap_or(file) } else { file };
+        let module = if named_by_folder {
+            file.parent().unwrap_or(file)
+        } else {
+            file
+        };
         let module = module.file_stem().unwrap_or_default().to_string_lossy();
         if !modules.contains(module.as_ref()) {
-            wrong.push(format!("{} is no module of anything: it is never built", file.display()));
+            wrong.push(format!(
+                "{} is no module of anything: it is never built",
+                file.display()
+            ));
         }
     }
     Ok(())
@@ -230,7 +294,9 @@ fn modules_in(text: &str) -> impl Iterator<Item = &str> {
 fn source(shown: &str, text: &str, codes: &mut BTreeSet<String>, wrong: &mut Vec<String>) {
     let lines = text.lines().count();
     if lines > FILE_LINES {
-        wrong.push(format!("{shown} has {lines} lines, more than {FILE_LINES}: split it by concern"));
+        wrong.push(format!(
+            "{shown} has {lines} lines, more than {FILE_LINES}: split it by concern"
+        ));
     }
     if shown == THIS_FILE {
         return;
@@ -241,9 +307,18 @@ fn source(shown: &str, text: &str, codes: &mut BTreeSet<String>, wrong: &mut Vec
         if line.contains("#[allow(") {
             wrong.push(format!("{at} uses allow; use expect with a reason"));
         }
-        test |= line.trim() == "#[cfg(test)]" && text.lines().nth(number + 1).is_some_and(|next| next.ends_with('{'));
-        let product = !test && shown.contains("/src/") && !shown.contains("sandbox") && !shown.starts_with("xtask");
-        if product && ["is_sandbox", "SANDBOX_HOME", "18080"].iter().any(|word| line.contains(word)) {
+        test |= line.trim() == "#[cfg(test)]"
+            && text
+                .lines()
+                .nth(number + 1)
+                .is_some_and(|next| next.ends_with('{'));
+        let product =
+            !test && shown.contains("/src/") && !shown.contains("sandbox") && !shown.starts_with("xtask");
+        if product
+            && ["is_sandbox", "SANDBOX_HOME", "18080"]
+                .iter()
+                .any(|word| line.contains(word))
+        {
             wrong.push(format!("{at} tells the sandbox from the real thing"));
         }
         if !test {
@@ -299,17 +374,29 @@ mod tests {
         let text = "raise(\"STK0101\");\n#[cfg(test)]\nmod tests {\nraise(\"STK0102\");\n#[allow(x)]\n}\n";
         source("crates/a/src/b.rs", text, &mut codes, &mut wrong);
         assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["STK0101"]);
-        assert_eq!(wrong, ["crates/a/src/b.rs:5 uses allow; use expect with a reason"]);
+        assert_eq!(
+            wrong,
+            ["crates/a/src/b.rs:5 uses allow; use expect with a reason"]
+        );
         wrong.clear();
-        source("crates/a/src/b.rs", &"x\n".repeat(FILE_LINES + 1), &mut BTreeSet::new(), &mut wrong);
+        source(
+            "crates/a/src/b.rs",
+            &"x\n".repeat(FILE_LINES + 1),
+            &mut BTreeSet::new(),
+            &mut wrong,
+        );
         assert_eq!(wrong.len(), 1, "{wrong:?}");
     }
 
     #[test]
     fn modules_and_dependencies_are_found() {
-        let modules: Vec<&str> = modules_in("mod a;\npub(crate) mod b;\nmod c {\n// mod d;\n    mod e;\n").collect();
+        let modules: Vec<&str> =
+            modules_in("mod a;\npub(crate) mod b;\nmod c {\n// mod d;\n    mod e;\n").collect();
         assert_eq!(modules, ["a", "b", "e"]);
         let manifest = "[workspace]\nx = 1\n[workspace.dependencies]\n# why\nserde = \"1\"\nquick_xml = { version = \"1\" }\n[profile.dev]\ny = 1";
-        assert_eq!(workspace_dependencies(manifest).collect::<Vec<_>>(), ["serde", "quick_xml"]);
+        assert_eq!(
+            workspace_dependencies(manifest).collect::<Vec<_>>(),
+            ["serde", "quick_xml"]
+        );
     }
 }
