@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stack_core::convert::convert;
-use stack_core::{Attribute, Block, Diagnostic, Diagnostics, Marks, Nesting, Schema, Span, Type, Value};
+use stack_core::{
+    Attribute, Block, Diagnostic, Diagnostics, Marks, Nesting, Path, Schema, Span, Type, Value,
+};
 
-use crate::body::{Body, BodyAttribute, Dynamic, NestedBlock};
+use crate::body::{Body, BodyAttribute, Dynamic, NestedBlock, span_of};
 use crate::evaluate::{Scope, evaluate_with};
 use crate::parse::read::missing_argument;
 use crate::validate::{too_few_blocks, too_many_blocks};
@@ -32,6 +34,29 @@ pub fn decode_body(body: &Body, schema: &Schema, scope: &dyn Scope) -> Result<Va
     } else {
         Ok(value)
     }
+}
+
+/// The arguments and blocks of a decoded body whose values are ephemeral, where the values are to be stored.
+pub fn ephemeral_arguments(body: &Body, value: &Value) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    for (name, part) in value.as_mapping().into_iter().flatten() {
+        if !part.marks_deep().contains(Marks::EPHEMERAL) {
+            continue;
+        }
+        let path = Path::of(&[name]);
+        let error = Diagnostic::error(
+            "STK0133",
+            "Invalid use of ephemeral value",
+            format!(
+                "The value of \"{name}\" is ephemeral: it exists only while the command runs. What a resource is given is stored."
+            ),
+        );
+        diagnostics.push(match span_of(body, &path) {
+            Some(span) => error.at(span),
+            None => error,
+        });
+    }
+    diagnostics
 }
 
 struct Decoder<'s> {

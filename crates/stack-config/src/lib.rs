@@ -25,7 +25,7 @@ mod version;
 
 pub use body::{Body, BodyAttribute, Dynamic, NestedBlock, span_of};
 pub use configuration::Configuration;
-pub use decode::decode_body;
+pub use decode::{decode_body, ephemeral_arguments};
 pub use evaluate::{NoScope, Scope, evaluate, evaluate_with};
 pub use expression::{Expr, parse_expression, parse_template};
 pub use functions::names as function_names;

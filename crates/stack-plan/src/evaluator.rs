@@ -517,6 +517,16 @@ impl<'a> Evaluator<'a> {
                     .hint("add `sensitive = true` to the output")
                     .into());
             }
+            if !output.ephemeral && value.marks_deep().contains(Marks::EPHEMERAL) {
+                let detail = format!(
+                    "The value of output \"{name}\" is ephemeral: it exists only while the command runs. The output is not declared as ephemeral, so its value would be stored."
+                );
+                let diagnostic = Diagnostic::error("STK0133", "Ephemeral value not allowed", detail);
+                return Err(diagnostic
+                    .at(output.value.span())
+                    .hint("ephemeralasnull(...) leaves out what is ephemeral")
+                    .into());
+            }
             Ok(if output.sensitive {
                 value.sensitive()
             } else {

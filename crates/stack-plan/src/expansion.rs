@@ -87,6 +87,12 @@ fn invalid_count(span: Span, detail: &str) -> Diagnostics {
         .into()
 }
 
+fn invalid_set(span: Span, detail: &str) -> Diagnostics {
+    Diagnostic::error("STK0302", "Invalid for_each set argument", detail)
+        .at(span)
+        .into()
+}
+
 fn invalid_for_each(span: Span, detail: &str) -> Diagnostics {
     Diagnostic::error("STK0302", "Invalid for_each argument", detail)
         .at(span)
@@ -115,7 +121,8 @@ pub(crate) fn of_count(expr: &Expr, value: Value) -> Result<Expansion, Diagnosti
         Ok(Value::Number(n)) => n,
         Ok(_) | Err(_) => {
             let detail = format!("A number is required, not {}.", value.ty().friendly_name());
-            return Err(invalid_count(span, &detail));
+            let diagnostic = Diagnostic::error("STK0301", "Incorrect value type", detail);
+            return Err(diagnostic.at(span).into());
         }
     };
     match number.as_i64() {
@@ -172,7 +179,7 @@ pub(crate) fn of_for_each(expr: &Expr, value: Value) -> Result<Expansion, Diagno
         Value::Set(element, members) => {
             if !members.is_empty() && !matches!(element, Type::String | Type::Dynamic) {
                 let detail = format!("A set must be of strings, not of {}.", element.friendly_name());
-                return Err(invalid_for_each(span, &detail));
+                return Err(invalid_set(span, &detail));
             }
             let mut keys = Vec::with_capacity(members.len());
             for member in members.iter() {
@@ -183,7 +190,7 @@ pub(crate) fn of_for_each(expr: &Expr, value: Value) -> Result<Expansion, Diagno
                     Value::String(text) => keys.push((text.clone(), member.clone())),
                     Value::Unknown(_) => return Err(unknown()),
                     _ => {
-                        return Err(invalid_for_each(
+                        return Err(invalid_set(
                             span,
                             "A member of the set is null; use strings only.",
                         ));

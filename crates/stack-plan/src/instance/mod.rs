@@ -6,7 +6,7 @@ mod import;
 mod trigger;
 
 use stack_config::configuration::Resource;
-use stack_config::decode_body;
+use stack_config::{decode_body, ephemeral_arguments};
 use stack_core::{Diagnostic, Diagnostics, Path, ResourceAddress, Schema, Value};
 use stack_state::{DeposedKey, Object};
 
@@ -266,10 +266,12 @@ fn configured(
     if !failures.is_empty() {
         return Err(failures);
     }
-    Ok(with_defaults(
-        &decode_body(&resource.body, schema, &scope)?,
-        schema,
-    ))
+    let value = decode_body(&resource.body, schema, &scope)?;
+    let ephemeral = ephemeral_arguments(&resource.body, &value);
+    if !ephemeral.is_empty() {
+        return Err(ephemeral);
+    }
+    Ok(with_defaults(&value, schema))
 }
 
 fn scope<'e, 'a>(
