@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
-use stack_core::{Diagnostic, Diagnostics};
+use stack_core::{Diagnostic, Diagnostics, Marks, Value};
 use stack_engine::backend::Holder;
 use stack_engine::plan_file::PlanFile;
 use stack_engine::store::{Store, StoreSettings};
@@ -157,6 +157,12 @@ impl Applying<'_> {
             }
         };
         self.show(workspace, &plan);
+        if keeps_secrets(&plan)
+            && let Err(error) = store.sealer().key_id()
+        {
+            store.close().await?;
+            return Err(error.into());
+        }
         if needs_approval(&plan) && !self.apply.auto_approve && !self.approved(plan.mode) {
             self.ui.say("Not approved; nothing was changed.\n");
             store.close().await?;
@@ -323,6 +329,29 @@ impl Applying<'_> {
 /// Whether there is anything that a person has to agree to.
 fn needs_approval(plan: &Plan) -> bool {
     plan.has_changes()
+}
+
+/// Whether the apply records anything that has to be sealed. Without a key it must not begin: it would stop in the middle.
+fn keeps_secrets(plan: &Plan) -> bool {
+    let objects = plan.changes.iter().filter_map(|change| change.after.as_ref());
+    let outputs = plan.outputs.values().filter_map(|output| output.after.as_ref());
+    objects
+        .chain(outputs)
+        .chain(plan.providers.values())
+        .any(holds_secret)
+}
+
+fn holds_secret(value: &Value) -> bool {
+    match value {
+        Value::Marked(marks, inner) => {
+            (marks.contains(Marks::SENSITIVE) && !inner.is_null()) || holds_secret(inner)
+        }
+        Value::List(_, members) | Value::Set(_, members) | Value::Tuple(members) => {
+            members.iter().any(holds_secret)
+        }
+        Value::Map(_, members) | Value::Object(members) => members.values().any(holds_secret),
+        Value::Null(_) | Value::Unknown(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 /// Failed checks are told as events and again in the list at the end; once is enough there.

@@ -107,6 +107,23 @@ fn a_secret_is_in_no_view_and_no_file() {
 }
 
 #[test]
+fn without_a_key_an_apply_that_has_to_seal_does_not_begin() {
+    let mut environment = Environment::with(
+        "resource \"stack_data\" \"a\" {}\nresource \"random_password\" \"p\" {\n  length = 12\n}\n",
+    );
+    environment.set("STACK_STATE_KEY", "");
+    let refused = environment.run(&["apply", "--auto-approve"]);
+    assert!(
+        refused.code == 1 && refused.err.contains("STK0504"),
+        "{}",
+        refused.all()
+    );
+    assert_eq!(environment.run(&["state", "list"]).out, "");
+    environment.write("main.hcl", "resource \"stack_data\" \"a\" {}\n");
+    assert_eq!(environment.run(&["apply", "--auto-approve"]).code, 0);
+}
+
+#[test]
 fn what_is_masked_anyway_needs_no_key() {
     let mut environment = Environment::with(
         "resource \"random_password\" \"p\" {\n  length = 12\n}\noutput \"p\" {\n  value     = random_password.p.result\n  sensitive = true\n}\noutput \"l\" {\n  value = random_password.p.length\n}\n",
