@@ -13,8 +13,9 @@ use tokio::sync::Semaphore;
 use crate::keys::{fingerprint_of, private_key};
 use crate::{Connection, HostKeys, SshError};
 
-/// Commands that run at a time on one connection; OpenSSH allows ten sessions (`MaxSessions`).
-const COMMANDS_AT_A_TIME: usize = 8;
+/// Commands that run at a time on one connection. OpenSSH allows ten sessions (`MaxSessions`) and counts one that has
+/// just ended as long as its messages wait in the same batch as the opening of the next: so half of them.
+const COMMANDS_AT_A_TIME: usize = 5;
 
 /// Silence after which the connection is probed; three probes without an answer end it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
