@@ -94,6 +94,10 @@ async fn settled(session: &Session, configuration: &str, point: &str) {
     assert_eq!(session.cloud.doubles(), Vec::<String>::new(), "{point}");
 }
 
+/// Records that come at the same moment share a write, so the number of writes varies from run to run; an apply that
+/// needs fewer than this would not have journalled what it did.
+const FEWEST_POINTS: usize = 6;
+
 async fn every_point(prepare: &[&str], configuration: &str, name: &str) -> usize {
     let mut points = 0;
     for writes in 0..200 {
@@ -129,14 +133,14 @@ async fn every_point(prepare: &[&str], configuration: &str, name: &str) -> usize
 async fn killed_at_every_record_of_the_first_apply() {
     let points = every_point(&[], FIRST, "first apply").await;
     println!("crash points of the first apply: {points}");
-    assert!(points >= 10, "only {points} points");
+    assert!(points >= FEWEST_POINTS, "only {points} points");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_record_of_an_apply_with_all_kinds_of_action() {
     let points = every_point(&[FIRST], SECOND, "second apply").await;
     println!("crash points of the second apply: {points}");
-    assert!(points >= 10, "only {points} points");
+    assert!(points >= FEWEST_POINTS, "only {points} points");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
