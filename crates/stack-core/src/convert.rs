@@ -120,7 +120,8 @@ fn check(from: &Type, to: &Type) -> Result<(), ConvertError> {
             return check(f, t).map_err(|_| ConvertError::new(mismatch(from, to)));
         }
         (Type::Tuple(fs), Type::List(t) | Type::Set(t)) => {
-            fs.iter().all(|f| convertible(f, t)) && (!t.has_dynamic() || fs.is_empty() || single(fs).is_some())
+            fs.iter().all(|f| convertible(f, t))
+                && (!t.has_dynamic() || fs.is_empty() || single(fs).is_some())
         }
         (Type::Object(f), Type::Map(t)) => {
             let types: Vec<Type> = f.attributes.values().cloned().collect();

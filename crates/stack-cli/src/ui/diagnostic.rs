@@ -222,7 +222,10 @@ mod tests {
     fn without_a_place_there_is_no_margin() {
         let diagnostic = Diagnostic::error("STK0001", "Wrong", "The cause.").hint("mend it");
         let plain = render(&diagnostic, &[], &map(), Paint(false));
-        assert_eq!(plain, "error[STK0001]: Wrong\n = cause: The cause.\n = hint: mend it\n\n");
+        assert_eq!(
+            plain,
+            "error[STK0001]: Wrong\n = cause: The cause.\n = hint: mend it\n\n"
+        );
         let coloured = render(&diagnostic, &[], &map(), Paint(true));
         assert_eq!(without_colours(&coloured), plain);
     }
