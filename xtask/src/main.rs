@@ -8,6 +8,8 @@ mod test;
 mod tidy;
 mod try_job;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Developer commands of the `stack` repository.
@@ -29,13 +31,20 @@ enum Command {
     Bench(bench::Options),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let workspace = run::Workspace::find()?;
-    match arguments.command {
-        Command::Try(options) => try_job::run(&workspace, &options),
-        Command::Test(options) => test::run(&workspace, &options),
-        Command::Tidy => tidy::run(&workspace),
-        Command::Bench(options) => bench::run(&workspace, &options),
+    let done = run::Workspace::find().and_then(|workspace| match arguments.command {
+        Command::Try(options) => try_job::run(&workspace, &options).map(|()| true),
+        Command::Test(options) => Ok(test::run(&workspace, &options)),
+        Command::Tidy => tidy::run(&workspace).map(|()| true),
+        Command::Bench(options) => bench::run(&workspace, &options).map(|()| true),
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            run::eprintln_line(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }
