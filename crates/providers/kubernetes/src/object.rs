@@ -149,9 +149,13 @@ pub(crate) fn masked(text: &str, values: &[&Value]) -> String {
 fn collect(value: &Value, inside: bool, out: &mut Vec<String>) {
     let inside = inside || value.marks().contains(stack_core::Marks::SENSITIVE);
     if let Some(parts) = value.as_sequence() {
-        parts.iter().for_each(|part| collect(part, inside, out));
+        for part in parts {
+            collect(part, inside, out);
+        }
     } else if let Some(parts) = value.as_mapping() {
-        parts.values().for_each(|part| collect(part, inside, out));
+        for part in parts.values() {
+            collect(part, inside, out);
+        }
     } else if let Some(text) = value.as_str().filter(|_| inside) {
         out.push(text.to_owned());
         out.push(STANDARD.encode(text));
