@@ -92,6 +92,16 @@ fn translate(pattern: &str) -> Result<String, &'static str> {
                         out.push_str(&regex::escape(&quoted[..end]));
                         length = (2 + end + 2).min(rest.len());
                     }
+                    // Braces that belong to the escape; `{^L}` negates it.
+                    Some(kind @ ('p' | 'P' | 'x')) if rest[2..].starts_with('{') && rest.contains('}') => {
+                        length = rest.find('}').map_or(length, |end| end + 1);
+                        let name = &rest[3..length - 1];
+                        match (kind, name.strip_prefix('^')) {
+                            ('p', Some(name)) => out.extend(["\\P{", name, "}"]),
+                            ('P', Some(name)) => out.extend(["\\p{", name, "}"]),
+                            _ => out.push_str(&rest[..length]),
+                        }
+                    }
                     Some('d') => out.push_str(if in_class { "0-9" } else { "[0-9]" }),
                     Some('w') => out.push_str(if in_class { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" }),
                     Some('s') => out.push_str(if in_class {

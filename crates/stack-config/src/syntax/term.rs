@@ -253,6 +253,14 @@ impl Parser<'_> {
             ));
         }
         self.at += digits;
+        // Two of them read as one number with a fraction.
+        if self.rest().starts_with('.') && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(self.error_at(
+                start,
+                "Invalid legacy index syntax",
+                "When using the legacy index syntax, chaining two indexes together is not permitted. Use the proper index syntax instead, like [0][1].",
+            ));
+        }
         let number = Number::parse(&self.text[start..self.at]).map_or(Value::NULL, Value::Number);
         let index = Node {
             kind: Kind::Literal(number),
