@@ -26,11 +26,12 @@ pub(crate) struct Options {
 /// Client of RabbitMQ that is not ours, from PyPI.
 const PIKA: &str = "pika==1.3.2";
 
-/// Debian packages with the clients that the end-to-end tests use, each with the program it is wanted for.
-const PACKAGES: [(&str, &str); 4] = [
+/// Debian packages with the programs of other hands that tests use, each with the program it is wanted for.
+const PACKAGES: [(&str, &str); 5] = [
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("ssh", "openssh-client"),
+    ("/usr/sbin/sshd", "openssh-server"),
     ("python3", "python3-venv"),
 ];
 
@@ -73,6 +74,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> bool {
     step("tidy", &mut || tidy::run(workspace).map(|()| Count::one(true)));
     step("format", &mut || {
         must(&mut workspace.cargo(&["fmt", "--all", "--check"])).map(|()| Count::one(true))
+    });
+    step("programs of other hands", &mut || {
+        install_clients().map(|()| Count::default())
     });
     step("build", &mut || {
         workspace
@@ -167,23 +171,28 @@ fn floor(text: &str) -> Result<usize> {
 
 /// The whole job on the sandbox, proved by programs that are not ours.
 fn end_to_end(workspace: &Workspace, keep: bool) -> Result<Count> {
-    install_clients()?;
     let python = python(workspace)?;
-    let sandbox = Sandbox::fresh(workspace)?;
     let key = state_key(workspace, "e2e")?;
+    let count = Sandbox::fresh(workspace).and_then(|sandbox| {
+        let mut count = job(workspace, &sandbox, &python, &key)?;
+        count.add(on_the_cluster(&sandbox)?);
+        Ok(count)
+    });
+    if !keep {
+        Sandbox::down(workspace)?;
+        fs::remove_file(&key)?;
+    }
+    count
+}
+
+fn job(workspace: &Workspace, sandbox: &Sandbox<'_>, python: &Path, key: &Path) -> Result<Count> {
     let mut command = sandbox.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))?;
     command.args(["test", "--package", "stack-e2e", "--", "--ignored"]);
     command
         .env("STACK_PROGRAM", workspace.program("stack"))
         .env("E2E_PYTHON", python)
-        .env("STACK_STATE_KEY_FILE", &key);
-    let mut count = tests(&mut command)?;
-    count.add(on_the_cluster(&sandbox)?);
-    if !keep {
-        Sandbox::down(workspace)?;
-        fs::remove_file(&key)?;
-    }
-    Ok(count)
+        .env("STACK_STATE_KEY_FILE", key);
+    tests(&mut command)
 }
 
 /// The providers that have no fake, on the sandbox's cluster.
