@@ -244,6 +244,9 @@ fn install_clients() -> Result<()> {
 
 /// Whether a client is there. Python counts only with the module that makes environments, which Debian packs apart.
 fn installed(program: &str, package: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).is_file();
+    }
     let mut command = Command::new(program);
     match package {
         "python3-venv" => command.args(["-c", "import ensurepip, venv"]),
