@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -527,25 +526,46 @@ fn instances_ever(sandbox: &Sandbox) -> Result<usize> {
     Ok(texts(&answer, "instanceId").count())
 }
 
-pub(crate) fn killed(job: &mut Job) -> Result<()> {
-    let before = instances_ever(job.sandbox)?;
+/// Starts an apply and kills it at the moment that `now` sees.
+fn kill_when(job: &Job, what: &str, now: impl Fn(&Sandbox) -> Result<bool>) -> Result<()> {
     let mut apply = job.stack.command(&APPLY)?.start()?;
     let started = Instant::now();
-    // The worst moment: EC2 has the instance, and the program does not know its id yet.
-    while instances_ever(job.sandbox)? == before {
+    while !now(job.sandbox)? {
         ensure!(
             started.elapsed() < Duration::from_secs(120),
-            "no instance within two minutes"
+            "{what}: not within two minutes"
         );
         if apply.has_ended()? {
             let said = apply.end()?;
-            bail!("the apply ended before it made an instance: {said:?}");
+            bail!("the apply ended before {what}: {said:?}");
         }
     }
     apply.kill()?;
-    sleep(Duration::from_secs(1));
-    let plan = job.stack.expect(2, &["plan", "--detailed-exitcode"])?;
-    ensure!(!plan.out.contains("Error"), "{}", plan.out);
+    Ok(())
+}
+
+pub(crate) fn killed(job: &mut Job) -> Result<()> {
+    let before = instances_ever(job.sandbox)?;
+    // The worst moment: EC2 has the instance, and the program does not know its id yet.
+    kill_when(job, "EC2 makes the instance", |sandbox| {
+        Ok(instances_ever(sandbox)? > before)
+    })?;
+    // A plan finds what was begun without changing anything.
+    job.stack.expect(2, &["plan", "--detailed-exitcode"])?;
+    // Helm is in the middle of an installation, the host in that of another.
+    let release = [
+        "get",
+        "secret",
+        "--namespace",
+        "istio-system",
+        "--ignore-not-found",
+        "sh.helm.release.v1.istiod.v1",
+        "--output",
+        "name",
+    ];
+    kill_when(job, "Helm installs istiod", |sandbox| {
+        Ok(!sandbox.kubectl(&release)?.ok()?.is_empty())
+    })?;
     apply_again(job)?;
     let after = instances_ever(job.sandbox)?;
     ensure!(

@@ -37,7 +37,7 @@ const TESTS: [(&str, Test); 19] = [
     ("the_application_goes_to_plain_and_back", job::protocols),
     ("a_file_changed_by_hand_is_found_and_repaired", job::drift),
     ("destroy_leaves_nothing", job::destroy),
-    ("an_apply_that_was_killed_is_resumed", job::killed),
+    ("an_apply_that_was_killed_twice_is_resumed", job::killed),
     ("destroy_after_that_leaves_nothing", job::destroy),
 ];
 
