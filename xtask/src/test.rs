@@ -136,7 +136,8 @@ fn plan_cases(workspace: &Workspace) -> Result<Count> {
         .arg(folder.join("run_plans.py"))
         .arg("--tool")
         .arg(workspace.program("stack"))
-        .arg(folder.join("plans-dev"));
+        .arg(folder.join("plans-dev"))
+        .arg(folder.join("plans-more"));
     let mut passed: Option<usize> = None;
     watch(&mut command, Stream::Out, |line| {
         if let Some((number, _)) = line

@@ -1,0 +1,8 @@
+
+variable "c" {
+  type    = number
+  default = null
+}
+resource "terraform_data" "a" {
+  count = var.c
+}

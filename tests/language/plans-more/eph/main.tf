@@ -1,0 +1,8 @@
+
+variable "t" {
+  ephemeral = true
+  default   = "x"
+}
+resource "terraform_data" "a" {
+  input = var.t
+}

@@ -1,0 +1,8 @@
+
+variable "t" {
+  ephemeral = true
+  default   = "x"
+}
+output "o" {
+  value = var.t
+}

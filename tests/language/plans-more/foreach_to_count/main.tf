@@ -1,0 +1,5 @@
+
+resource "terraform_data" "a" {
+  for_each = toset(["x", "y"])
+  input    = each.key
+}

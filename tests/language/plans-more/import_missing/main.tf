@@ -1,0 +1,5 @@
+
+import {
+  to = terraform_data.nope
+  id = "x"
+}

@@ -1,0 +1,7 @@
+
+variable "a" {
+  type = number
+}
+variable "b" {
+  type = map(string)
+}

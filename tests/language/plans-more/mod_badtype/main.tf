@@ -1,0 +1,6 @@
+
+module "m" {
+  source = "./m"
+  a      = "abc"
+  b      = [1]
+}

@@ -1,0 +1,4 @@
+
+output "o" {
+  value = { a = 1, a = 2, "b" = 3 }
+}

@@ -1,0 +1,4 @@
+
+output "o" {
+  value = [terraform.workspace, path.module]
+}
