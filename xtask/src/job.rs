@@ -156,7 +156,10 @@ impl Outcome {
     /// Fails unless the code is the wanted one.
     pub(crate) fn must_be(&self, wanted: i32, what: &str) -> Result<()> {
         if self.code != Some(wanted) {
-            bail!("{what} ended with {:?} instead of {wanted}", self.code);
+            let code = self
+                .code
+                .map_or_else(|| "a signal".to_owned(), |code| format!("code {code}"));
+            bail!("{what} ended with {code} instead of {wanted}");
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The sandbox as the developer commands use it: started, proved empty, stopped.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
@@ -12,6 +12,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::run::{Stream, Workspace, eprintln_line, step, watch};
+
+/// Waits until no other run uses the sandbox, and keeps it reserved as long as the file lives. The kernel releases it
+/// when this process dies.
+pub(crate) fn reserve(workspace: &Workspace) -> Result<File> {
+    fs::create_dir_all(&workspace.cache)?;
+    let path = workspace.cache.join("sandbox-in-use");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            eprintln_line("another run uses the sandbox: waiting for its end");
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).context("reserving the sandbox"),
+    }
+    Ok(file)
+}
 
 /// A running sandbox.
 pub(crate) struct Sandbox<'w> {
@@ -74,7 +91,7 @@ impl<'w> Sandbox<'w> {
 /// A new key for the secrets of a state, in a file that only this user reads.
 pub(crate) fn state_key(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     let mut key = [0; 32];
-    fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
     let folder = workspace.cache.join("keys");
     fs::create_dir_all(&folder)?;
     let path = folder.join(name);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::run::{Stream, Workspace, eprintln_line, must, output, println_line, watch};
-use crate::sandbox::{Sandbox, state_key};
+use crate::sandbox::{Sandbox, reserve, state_key};
 use crate::tidy;
 
 /// Options of `test`.
@@ -173,6 +173,7 @@ fn floor(text: &str) -> Result<usize> {
 /// The whole job on the sandbox, proved by programs that are not ours.
 fn end_to_end(workspace: &Workspace, keep: bool) -> Result<Count> {
     let python = python(workspace)?;
+    let _reserved = reserve(workspace)?;
     let key = state_key(workspace, "e2e")?;
     let count = Sandbox::fresh(workspace).and_then(|sandbox| {
         let mut count = job(workspace, &sandbox, &python, &key)?;

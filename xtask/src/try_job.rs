@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::job::{Job, Outcome};
 use crate::run::{Workspace, eprintln_line, println_line, step};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, reserve};
 
 /// Options of `try`.
 #[derive(Args)]
@@ -27,6 +27,7 @@ const STEPS: [&str; 4] = ["apply", "plan without changes", "destroy", "nothing l
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let begun = Instant::now();
     workspace.build(&["stack-cli", "stack-sandbox"])?;
+    let _reserved = reserve(workspace)?;
     let sandbox = Sandbox::fresh(workspace)?;
     let job = Job::new(workspace, &sandbox, "try")?;
     let mut times = vec![("build and sandbox", begun.elapsed().as_secs_f64())];
