@@ -512,7 +512,7 @@ pub(crate) fn destroy(job: &mut Job) -> Result<()> {
     job.made = None;
     let said = job.stack.expect(0, &["destroy", "--auto-approve"])?;
     ensure!(
-        format!("{}{}", said.out, said.err).contains("0 destroyed")
+        format!("{}{}", said.out, said.err).contains(", 0 destroyed")
             || said.out.contains("No changes")
             || said.err.contains("No changes"),
         "{said:?}"
