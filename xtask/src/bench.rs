@@ -18,10 +18,10 @@ pub(crate) struct Options {
     #[arg(long)]
     release: bool,
     /// Numbers of resources to measure with.
-    #[arg(long, value_delimiter = ',', default_value = "1000,5000")]
+    #[arg(long, value_delimiter = ',', default_value = "1000,5000,20000,100000")]
     sizes: Vec<usize>,
     /// Largest number to give Terraform, which needs minutes for thousands.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 5000)]
     terraform_up_to: usize,
 }
 
@@ -72,7 +72,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         .iter()
         .map(|tool| best(5, &folder, tool, &["version"]))
         .collect::<Result<_>>()?;
-    row("`version`", &start);
+    row("`version`", &start, None);
+    row(
+        "`validate` of the main plan",
+        &[validate(workspace, &tools[0])?],
+        None,
+    );
     for size in &options.sizes {
         let mut applies = Vec::new();
         let mut plans = Vec::new();
@@ -98,8 +103,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             applies.push(measure(&at, tool, &["apply", approve])?);
             plans.push(best(3, &at, tool, &["plan", detailed])?);
         }
-        row(&format!("apply of {size}"), &applies);
-        row(&format!("plan without changes of {size}"), &plans);
+        row(&format!("apply of {size}"), &applies, Some(*size));
+        row(&format!("plan without changes of {size}"), &plans, Some(*size));
     }
     fs::remove_dir_all(&folder).context("removing the generated configurations")
 }
@@ -208,13 +213,30 @@ fn best(times: usize, folder: &Path, tool: &Tool, words: &[&str]) -> Result<Run>
     Ok(best)
 }
 
-fn row(what: &str, runs: &[Run]) {
+/// Checks the plan that the tool exists for.
+fn validate(workspace: &Workspace, stack: &Tool) -> Result<Run> {
+    let copy = workspace.cache.join("bench/plans");
+    must(
+        Command::new("cp")
+            .arg("-r")
+            .arg(workspace.root.join("plans"))
+            .arg(&copy),
+    )?;
+    best(5, &copy.join("rabbitmq-egress"), stack, &["validate"])
+}
+
+/// Prints a row. With `each`, the number of resources, the time for one of them is told too: it stays the same where the
+/// whole is linear.
+fn row(what: &str, runs: &[Run], each: Option<usize>) {
     let Some(stack) = runs.first() else { return };
     let peer = runs.get(1).map_or_else(String::new, |run| {
         format!("{:.2} ({:.1} x)", run.seconds, run.seconds / stack.seconds)
     });
+    let each = each.map_or_else(String::new, |number| {
+        format!(", {:.0} µs each", stack.seconds * 1e6 / number as f64)
+    });
     println_line(&format!(
-        "| {what} | {:.3} | {peer} | {} MiB |",
+        "| {what} | {:.3}{each} | {peer} | {} MiB |",
         stack.seconds,
         stack.memory / 1024
     ));

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::run::{Stream, Workspace, eprintln_line, must, output, println_line, watch};
+use crate::run::{Stream, Workspace, eprintln_line, must, output, println_line, watch, watch_some};
 use crate::sandbox::{Sandbox, reserve, state_key};
 use crate::tidy;
 
@@ -60,7 +60,7 @@ impl Count {
 /// Runs all steps, also after a failed one, and reports; the last line is the sum. Gives whether all passed.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> bool {
     let mut total = Count::default();
-    let mut report = Vec::new();
+    let (mut report, mut counted) = (Vec::new(), Vec::new());
     let mut step = |name: &'static str, work: &mut dyn FnMut() -> Result<Count>| {
         eprintln_line(&format!("==> {name}"));
         let started = Instant::now();
@@ -75,6 +75,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> bool {
     step("format", &mut || {
         must(&mut workspace.cargo(&["fmt", "--all", "--check"])).map(|()| Count::one(true))
     });
+    step("lints", &mut || lints(workspace).map(|()| Count::one(true)));
     step("programs of other hands", &mut || {
         install_clients().map(|()| Count::default())
     });
@@ -84,13 +85,19 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> bool {
             .map(|()| Count::default())
     });
     step("unit and property tests", &mut || {
-        tests(&mut workspace.cargo(&["test", "--workspace", "--no-fail-fast"]))
+        let words = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
+        tests(&mut workspace.cargo(&words), &mut counted)
     });
     step("plan cases of the language", &mut || plan_cases(workspace));
     if !options.fast {
-        step("end to end", &mut || end_to_end(workspace, options.keep));
+        step("end to end", &mut || {
+            end_to_end(workspace, options.keep, &mut counted)
+        });
     }
     println_line("");
+    for what in &counted {
+        println_line(what);
+    }
     for (name, count, seconds) in &report {
         println_line(&format!(
             "{name:<28} {:>5} passed {:>3} failed {seconds:>8.1} s",
@@ -101,16 +108,57 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> bool {
     total.failed == 0
 }
 
-/// Runs a test command of cargo and sums the results of its programs.
-fn tests(command: &mut Command) -> Result<Count> {
+/// The workspace's lints, of which none may warn.
+fn lints(workspace: &Workspace) -> Result<()> {
+    let words = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "--deny",
+        "warnings",
+    ];
+    must(&mut workspace.cargo(&words))
+}
+
+/// Runs a test command of cargo and sums the results of its programs. `counted` takes what its tests say they counted.
+fn tests(command: &mut Command, counted: &mut Vec<String>) -> Result<Count> {
     let mut count = Count::default();
-    let code = watch(command, Stream::Out, |line| {
-        count.add(result_line(line).unwrap_or_default())
+    let mut output = Output::default();
+    let code = watch_some(command, Stream::Out, |line| {
+        count.add(result_line(line).unwrap_or_default());
+        let shown = output.shows(line);
+        if let Some(what) = line.strip_prefix(COUNTED) {
+            counted.push(what.to_owned());
+        }
+        shown
     })?;
     if code != Some(0) && count.failed == 0 {
         bail!("the tests ended with {code:?} although no test failed: something did not compile, or crashed");
     }
     Ok(count)
+}
+
+/// What a line of a test begins with that says how often it tried something: `counted: 153 kill points of a first apply`.
+const COUNTED: &str = "counted: ";
+
+/// The output of test programs that were told to show what passed tests print: that is left out, but for counts.
+#[derive(Default)]
+struct Output {
+    of_passed: bool,
+}
+
+impl Output {
+    fn shows(&mut self, line: &str) -> bool {
+        match line {
+            "successes:" => self.of_passed = true,
+            "failures:" => self.of_passed = false,
+            _ if line.starts_with("test result: ") => self.of_passed = false,
+            _ => {}
+        }
+        !self.of_passed || line.starts_with(COUNTED)
+    }
 }
 
 /// Numbers of a line like `test result: ok. 12 passed; 0 failed; 1 ignored; ...`.
@@ -171,13 +219,13 @@ fn floor(text: &str) -> Result<usize> {
 }
 
 /// The whole job on the sandbox, proved by programs that are not ours.
-fn end_to_end(workspace: &Workspace, keep: bool) -> Result<Count> {
+fn end_to_end(workspace: &Workspace, keep: bool, counted: &mut Vec<String>) -> Result<Count> {
     let python = python(workspace)?;
     let _reserved = reserve(workspace)?;
     let key = state_key(workspace, "e2e")?;
     let count = Sandbox::fresh(workspace).and_then(|sandbox| {
-        let mut count = job(workspace, &sandbox, &python, &key)?;
-        count.add(on_the_cluster(&sandbox)?);
+        let mut count = job(workspace, &sandbox, &python, &key, counted)?;
+        count.add(on_the_cluster(&sandbox, counted)?);
         Ok(count)
     });
     if !keep {
@@ -187,18 +235,24 @@ fn end_to_end(workspace: &Workspace, keep: bool) -> Result<Count> {
     count
 }
 
-fn job(workspace: &Workspace, sandbox: &Sandbox<'_>, python: &Path, key: &Path) -> Result<Count> {
+fn job(
+    workspace: &Workspace,
+    sandbox: &Sandbox<'_>,
+    python: &Path,
+    key: &Path,
+    counted: &mut Vec<String>,
+) -> Result<Count> {
     let mut command = sandbox.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))?;
     command.args(["test", "--package", "stack-e2e", "--", "--ignored"]);
     command
         .env("STACK_PROGRAM", workspace.program("stack"))
         .env("E2E_PYTHON", python)
         .env("STACK_STATE_KEY_FILE", key);
-    tests(&mut command)
+    tests(&mut command, counted)
 }
 
 /// The providers that have no fake, on the sandbox's cluster.
-fn on_the_cluster(sandbox: &Sandbox<'_>) -> Result<Count> {
+fn on_the_cluster(sandbox: &Sandbox<'_>, counted: &mut Vec<String>) -> Result<Count> {
     let mut command = sandbox.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))?;
     command.args(["test", "--no-fail-fast", "--lib"]);
     for name in ["kubernetes", "helm", "probe"] {
@@ -207,7 +261,7 @@ fn on_the_cluster(sandbox: &Sandbox<'_>) -> Result<Count> {
     command.args(["--", "--ignored"]);
     command.env("STACK_TEST_KUBECONFIG", sandbox.parts.address("KUBECONFIG")?);
     command.env("STACK_TEST_HELM", sandbox.parts.address("HELM")?);
-    tests(&mut command)
+    tests(&mut command, counted)
 }
 
 /// Installs the clients that are missing.
@@ -302,6 +356,23 @@ mod tests {
                 .unwrap();
         assert_eq!((count.passed, count.failed), (12, 3));
         assert!(result_line("test a ... ok").is_none());
+    }
+
+    #[test]
+    fn of_passed_tests_only_counts_are_shown() {
+        let mut output = Output::default();
+        let text = "test a ... ok\n\nsuccesses:\n\n---- a stdout ----\nnoise\ncounted: 3 points\n\nfailures:\n\n---- b stdout ----\npanicked";
+        let shown: Vec<&str> = text.lines().filter(|line| output.shows(line)).collect();
+        let wanted = [
+            "test a ... ok",
+            "",
+            "counted: 3 points",
+            "failures:",
+            "",
+            "---- b stdout ----",
+            "panicked",
+        ];
+        assert_eq!(shown, wanted);
     }
 
     #[test]
