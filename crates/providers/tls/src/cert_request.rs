@@ -28,6 +28,9 @@ pub struct CertRequestModel {
     /// The request in PEM.
     #[schema(computed)]
     pub cert_request_pem: Option<String>,
+    /// The request in DER, in base64.
+    #[schema(computed)]
+    pub cert_request_der_base64: Option<String>,
     /// `RSA`, `ECDSA` or `ED25519`.
     #[schema(computed)]
     pub key_algorithm: Option<String>,
@@ -57,6 +60,7 @@ fn issue(planned: CertRequestModel) -> Result<CertRequestModel, ProviderError> {
     let (algorithm, public) = key::public(&pair)?;
     Ok(CertRequestModel {
         cert_request_pem: Some(key::to_pem("CERTIFICATE REQUEST", request.der())),
+        cert_request_der_base64: Some(key::to_base64(request.der())),
         key_algorithm: Some(algorithm.to_owned()),
         id: Some(public.id),
         ..planned

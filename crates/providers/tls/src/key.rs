@@ -7,6 +7,8 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
     EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
 };
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{KeyPair, PublicKeyData as _};
 use stack_core::Secret;
@@ -27,6 +29,8 @@ pub(crate) struct Forms {
     /// PKCS #1 (RSA), SEC 1 (ECDSA) or PKCS #8 (ED25519), as OpenSSL's traditional tools write it.
     pub(crate) pem: Secret<String>,
     pub(crate) pkcs8_pem: Secret<String>,
+    /// PKCS #8 in DER, in base64.
+    pub(crate) der: Secret<String>,
     pub(crate) openssh: Secret<String>,
     pub(crate) public: PublicForms,
 }
@@ -34,11 +38,23 @@ pub(crate) struct Forms {
 /// A public key in all its forms.
 pub(crate) struct PublicForms {
     pub(crate) pem: String,
+    /// `SubjectPublicKeyInfo` in DER, in base64.
+    pub(crate) der: String,
     pub(crate) openssh: String,
     pub(crate) md5: String,
     pub(crate) sha256: String,
     /// SHA-1 of the public key in DER: the identity of the key.
     pub(crate) id: String,
+}
+
+/// Bytes as text that everything reads: base64 with its padding (RFC 4648, section 4).
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(bytes)
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// One PEM block with Unix line ends.
@@ -106,6 +122,7 @@ fn forms(pkcs8: &[u8]) -> Result<Forms, ProviderError> {
     Ok(Forms {
         pem: pem.into(),
         pkcs8_pem: to_pem("PRIVATE KEY", pkcs8).into(),
+        der: to_base64(pkcs8).into(),
         openssh: openssh::private_pem(&numbers)?.into(),
         public: public_forms(&pair, &numbers),
     })
@@ -117,10 +134,11 @@ fn public_forms(pair: &KeyPair, numbers: &Numbers) -> PublicForms {
     let id = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &spki);
     PublicForms {
         pem: to_pem("PUBLIC KEY", &spki),
+        der: to_base64(&spki),
         openssh: openssh::public_line(numbers),
         md5: openssh::md5_fingerprint(&blob),
         sha256: openssh::sha256_fingerprint(&blob),
-        id: id.as_ref().iter().map(|b| format!("{b:02x}")).collect(),
+        id: to_hex(id.as_ref()),
     }
 }
 
@@ -199,7 +217,7 @@ pub(crate) fn public(pair: &KeyPair) -> Result<(&'static str, PublicForms), Prov
 }
 
 /// The pair in PKCS #8, whatever form it was read from.
-fn pkcs8(pair: &KeyPair) -> Result<Vec<u8>, ProviderError> {
+pub(crate) fn pkcs8(pair: &KeyPair) -> Result<Vec<u8>, ProviderError> {
     let der = pair.serialized_der();
     if der::pkcs8_inner(der).is_ok() {
         return Ok(der.to_vec());

@@ -6,6 +6,7 @@ mod der;
 mod key;
 mod locally_signed_cert;
 mod openssh;
+mod pkcs12;
 mod private_key;
 mod public_key;
 mod self_signed_cert;
@@ -13,6 +14,7 @@ mod subject;
 
 pub use cert_request::{CertRequest, CertRequestModel};
 pub use locally_signed_cert::{LocallySignedCert, LocallySignedCertModel};
+pub use pkcs12::{Pkcs12, Pkcs12Model};
 pub use private_key::{PrivateKey, PrivateKeyModel};
 pub use public_key::{PublicKey, PublicKeyModel};
 pub use self_signed_cert::{SelfSignedCert, SelfSignedCertModel};
@@ -45,6 +47,7 @@ impl Provider for TlsProvider {
             .resource::<CertRequest>()
             .resource::<SelfSignedCert>()
             .resource::<LocallySignedCert>()
+            .resource::<Pkcs12>()
             .data_source::<PublicKey>();
     }
 }

@@ -61,6 +61,9 @@ pub struct LocallySignedCertModel {
     /// The certificate in PEM.
     #[schema(computed)]
     pub cert_pem: Option<String>,
+    /// The certificate in DER, in base64.
+    #[schema(computed)]
+    pub cert_der_base64: Option<String>,
     /// Algorithm of the authority's key: `RSA`, `ECDSA` or `ED25519`.
     #[schema(computed)]
     pub ca_key_algorithm: Option<String>,
@@ -166,6 +169,7 @@ fn issue(planned: LocallySignedCertModel) -> Result<LocallySignedCertModel, Prov
     let (start, end) = validity.texts()?;
     Ok(LocallySignedCertModel {
         cert_pem: Some(key::to_pem("CERTIFICATE", certificate.der())),
+        cert_der_base64: Some(key::to_base64(certificate.der())),
         ca_key_algorithm: Some(key::algorithm(issuer.key())?.to_owned()),
         ready_for_renewal: Some(certificate::is_due(Some(&end), planned.early_renewal_hours)),
         validity_start_time: Some(start),

@@ -23,12 +23,18 @@ pub struct PrivateKeyModel {
     /// The private key in PEM, PKCS #8.
     #[schema(computed)]
     pub private_key_pem_pkcs8: Option<Secret<String>>,
+    /// The private key in DER, PKCS #8, in base64.
+    #[schema(computed)]
+    pub private_key_der_base64: Option<Secret<String>>,
     /// The private key in OpenSSH's own form, not encrypted.
     #[schema(computed)]
     pub private_key_openssh: Option<Secret<String>>,
     /// The public key in PEM.
     #[schema(computed)]
     pub public_key_pem: Option<String>,
+    /// The public key in DER (`SubjectPublicKeyInfo`), in base64.
+    #[schema(computed)]
+    pub public_key_der_base64: Option<String>,
     /// The public key as a line for `authorized_keys`, with its newline.
     #[schema(computed)]
     pub public_key_openssh: Option<String>,
@@ -73,6 +79,8 @@ impl Resource for PrivateKey {
         Ok(PrivateKeyModel {
             private_key_pem: Some(forms.pem),
             private_key_pem_pkcs8: Some(forms.pkcs8_pem),
+            private_key_der_base64: Some(forms.der),
+            public_key_der_base64: Some(forms.public.der),
             private_key_openssh: Some(forms.openssh),
             public_key_pem: Some(forms.public.pem),
             public_key_openssh: Some(forms.public.openssh),

@@ -53,6 +53,9 @@ pub struct SelfSignedCertModel {
     /// The certificate in PEM.
     #[schema(computed)]
     pub cert_pem: Option<String>,
+    /// The certificate in DER, in base64.
+    #[schema(computed)]
+    pub cert_der_base64: Option<String>,
     /// `RSA`, `ECDSA` or `ED25519`.
     #[schema(computed)]
     pub key_algorithm: Option<String>,
@@ -96,6 +99,7 @@ fn issue(planned: SelfSignedCertModel) -> Result<SelfSignedCertModel, ProviderEr
     let (start, end) = validity.texts()?;
     Ok(SelfSignedCertModel {
         cert_pem: Some(key::to_pem("CERTIFICATE", certificate.der())),
+        cert_der_base64: Some(key::to_base64(certificate.der())),
         key_algorithm: Some(key::algorithm(&pair)?.to_owned()),
         ready_for_renewal: Some(certificate::is_due(Some(&end), planned.early_renewal_hours)),
         validity_start_time: Some(start),

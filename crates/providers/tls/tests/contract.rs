@@ -5,7 +5,7 @@
 use stack_core::{Path, SchemaOf, Type, Value};
 use stack_provider::contract::{self, Change, Effect, Harness};
 use stack_provider::{DataSource as _, Resource};
-use stack_provider_tls::{CertRequest, LocallySignedCert, PrivateKey, PublicKey, SelfSignedCert};
+use stack_provider_tls::{CertRequest, LocallySignedCert, Pkcs12, PrivateKey, PublicKey, SelfSignedCert};
 
 /// The model of these arguments, defaults filled in.
 fn model<M: SchemaOf>(arguments: &[(&str, Value)]) -> M {
@@ -143,4 +143,13 @@ async fn tls_cert_request_and_locally_signed_cert() {
         ("validity_period_hours", Value::from(11), Effect::Replace),
     ];
     check::<LocallySignedCert>(&arguments, &changes).await;
+}
+
+#[tokio::test]
+async fn tls_pkcs12() {
+    let arguments = [
+        ("password", "one".into()),
+        ("ca_cert_pem", authority().await.into()),
+    ];
+    check::<Pkcs12>(&arguments, &[("password", "two".into(), Effect::Replace)]).await;
 }

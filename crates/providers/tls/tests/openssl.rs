@@ -7,11 +7,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use stack_core::{Decode as _, Value};
 use stack_provider::{Cx, DataSource as _, Owner, Resource as _, Sessions};
 use stack_provider_tls::{
-    CertRequest, CertRequestModel, LocallySignedCert, LocallySignedCertModel, PrivateKey, PrivateKeyModel,
-    PublicKey, PublicKeyModel, SelfSignedCert, SelfSignedCertModel,
+    CertRequest, CertRequestModel, LocallySignedCert, LocallySignedCertModel, Pkcs12, Pkcs12Model,
+    PrivateKey, PrivateKeyModel, PublicKey, PublicKeyModel, SelfSignedCert, SelfSignedCertModel,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -42,10 +44,21 @@ fn model<M: stack_core::SchemaOf>(arguments: &[(&str, Value)]) -> M {
 
 /// Runs a program in a folder with these files; gives what it printed, and fails the test with it if the program fails.
 fn run(files: &[(&str, &str)], program: &str, arguments: &[&str]) -> String {
+    let (text, succeeded) = try_run(files, program, arguments);
+    assert!(succeeded, "{program} {arguments:?}: {text}");
+    text
+}
+
+/// The same, with whether the program succeeded. A file whose name ends in `.b64` is decoded and loses that ending.
+fn try_run(files: &[(&str, &str)], program: &str, arguments: &[&str]) -> (String, bool) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
+        let (name, content) = match name.strip_suffix(".b64") {
+            Some(name) => (name, BASE64_STANDARD.decode(text).unwrap()),
+            None => (*name, text.as_bytes().to_vec()),
+        };
         let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
+        fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
     let out = Command::new(program)
@@ -54,8 +67,7 @@ fn run(files: &[(&str, &str)], program: &str, arguments: &[&str]) -> String {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
-    assert!(out.status.success(), "{program} {arguments:?}: {text}");
-    text
+    (text, out.status.success())
 }
 
 async fn key(algorithm: &str, curve: &str) -> PrivateKeyModel {
@@ -111,14 +123,38 @@ async fn every_form_of_a_key_is_the_same_key() {
 
 #[tokio::test]
 async fn rsa_keys_have_the_size_asked_for() {
-    let planned = model(&[("algorithm", "RSA".into()), ("rsa_bits", Value::from(3072))]);
-    let made = PrivateKey::create(&cx(), &(), &owner(), planned).await.unwrap();
-    let shown = run(
-        &[("k", text(made.private_key_pem.as_ref()))],
-        "openssl",
-        &["pkey", "-in", "k", "-noout", "-text"],
-    );
-    assert!(shown.contains("3072 bit"), "{shown}");
+    for bits in [2048, 3072, 4096] {
+        let planned = model(&[("algorithm", "RSA".into()), ("rsa_bits", Value::from(bits))]);
+        let made = PrivateKey::create(&cx(), &(), &owner(), planned).await.unwrap();
+        let key = [("k", text(made.private_key_pem.as_ref()))];
+        let shown = run(
+            &key,
+            "openssl",
+            &["pkey", "-in", "k", "-noout", "-text", "-check"],
+        );
+        assert!(
+            shown.contains(&format!("{bits} bit")) && shown.contains("Key is valid"),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn der_holds_the_same_as_pem() {
+    for (algorithm, curve) in KEYS {
+        let made = key(algorithm, curve).await;
+        let private = [("k.b64", text(made.private_key_der_base64.as_ref()))];
+        let words = ["pkey", "-inform", "DER", "-in", "k", "-pubout"];
+        let public = made.public_key_pem.as_deref().unwrap();
+        assert_eq!(run(&private, "openssl", &words), public, "{algorithm} {curve}");
+        let der = [("k.b64", made.public_key_der_base64.as_deref().unwrap())];
+        let words = ["pkey", "-pubin", "-inform", "DER", "-in", "k", "-pubout"];
+        assert_eq!(run(&der, "openssl", &words), public, "{algorithm} {curve}");
+        let ca = authority(&made).await;
+        let der = [("c.b64", ca.cert_der_base64.as_deref().unwrap())];
+        let pem = run(&der, "openssl", &["x509", "-inform", "DER", "-in", "c"]);
+        assert_eq!(pem, ca.cert_pem.unwrap(), "{algorithm} {curve}");
+    }
 }
 
 fn strings(texts: &[&str]) -> Value {
@@ -232,6 +268,9 @@ async fn a_request_is_signed_with_what_it_asks_for() {
         "openssl",
         &["req", "-in", "r", "-verify", "-noout"],
     );
+    let der = [("r.b64", request.cert_request_der_base64.as_deref().unwrap())];
+    let pem = run(&der, "openssl", &["req", "-inform", "DER", "-in", "r"]);
+    assert_eq!(pem, request_pem);
     let planned = model::<LocallySignedCertModel>(&[
         ("ca_private_key_pem", text(ca_key.private_key_pem.as_ref()).into()),
         ("ca_cert_pem", ca.cert_pem.as_deref().unwrap().into()),
@@ -327,4 +366,253 @@ async fn another_subject_replaces_the_certificate() {
             .replace
             .is_empty()
     );
+}
+
+/// What OpenSSL shows of a certificate.
+fn shown(pem: &str, options: &[&str]) -> String {
+    let words = [&["x509", "-in", "c", "-noout"], options].concat();
+    run(&[("c", pem)], "openssl", &words)
+}
+
+#[tokio::test]
+async fn an_authority_says_what_it_is() {
+    for ((algorithm, curve), signature) in KEYS.into_iter().zip([
+        "sha256WithRSAEncryption",
+        "ecdsa-with-SHA256",
+        "ecdsa-with-SHA384",
+        "ecdsa-with-SHA512",
+        "ED25519",
+    ]) {
+        let key = key(algorithm, curve).await;
+        let planned = SelfSignedCertModel {
+            max_path_length: Some(1),
+            ..authority(&key).await
+        };
+        let made = SelfSignedCert::create(&cx(), &(), &owner(), planned)
+            .await
+            .unwrap();
+        let text = shown(made.cert_pem.as_deref().unwrap(), &["-text"]);
+        for wanted in [
+            &format!("Signature Algorithm: {signature}"),
+            "Subject: C = DE, O = Ex & Co, CN = Test CA",
+            "Basic Constraints: critical\n                CA:TRUE, pathlen:1",
+            "Key Usage: critical\n                Certificate Sign, CRL Sign",
+            "X509v3 Subject Key Identifier",
+        ] {
+            assert!(
+                text.contains(wanted),
+                "{algorithm} {curve}: no {wanted:?} in {text}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_valid_as_long_as_asked_for_and_says_for_what() {
+    let (ca_key, leaf_key) = (key("ECDSA", "P256").await, key("ECDSA", "P384").await);
+    let ca = authority(&ca_key).await;
+    let planned = model::<LocallySignedCertModel>(&[
+        ("ca_private_key_pem", text(ca_key.private_key_pem.as_ref()).into()),
+        ("ca_cert_pem", ca.cert_pem.as_deref().unwrap().into()),
+        (
+            "public_key_pem",
+            leaf_key.public_key_pem.as_deref().unwrap().into(),
+        ),
+        ("validity_period_hours", Value::from(24)),
+        (
+            "allowed_uses",
+            strings(&[
+                "digital_signature",
+                "key_encipherment",
+                "server_auth",
+                "client_auth",
+            ]),
+        ),
+        ("dns_names", strings(&["broker.example.com"])),
+        ("ip_addresses", strings(&["10.0.0.7"])),
+        (
+            "subject",
+            subject(&[("common_name", "broker"), ("organization", "Ex")]),
+        ),
+    ]);
+    let leaf = LocallySignedCert::create(&cx(), &(), &owner(), planned)
+        .await
+        .unwrap();
+    let pem = leaf.cert_pem.as_deref().unwrap();
+    let text = shown(pem, &["-text"]);
+    for wanted in [
+        "Basic Constraints: critical\n                CA:FALSE",
+        "Key Usage: critical\n                Digital Signature, Key Encipherment\n",
+        "TLS Web Server Authentication, TLS Web Client Authentication",
+        "DNS:broker.example.com, IP Address:10.0.0.7",
+        "Authority Key Identifier",
+    ] {
+        assert!(text.contains(wanted), "no {wanted:?} in {text}");
+    }
+    assert_eq!(shown(pem, &["-subject"]).trim(), "subject=O = Ex, CN = broker");
+    assert_eq!(
+        shown(pem, &["-issuer"]).trim(),
+        "issuer=C = DE, O = Ex & Co, CN = Test CA"
+    );
+    let hours = |h: u32| shown_still_valid(pem, h);
+    assert!(hours(23) && !hours(25), "it ends after 24 hours");
+    assert_eq!(
+        leaf.validity_end_time.as_deref().map(|t| t.len()),
+        Some("2026-01-01T00:00:00Z".len())
+    );
+}
+
+/// Whether OpenSSL says that a certificate is still valid in this many hours.
+fn shown_still_valid(pem: &str, hours: u32) -> bool {
+    let seconds = (hours * 3600).to_string();
+    try_run(
+        &[("c", pem)],
+        "openssl",
+        &["x509", "-in", "c", "-noout", "-checkend", &seconds],
+    )
+    .1
+}
+
+#[tokio::test]
+async fn serial_numbers_are_positive_random_and_never_the_same() {
+    let key = key("ED25519", "P256").await;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut differing = [0_u8; 20];
+    for number in 0..200 {
+        let made = authority(&key).await;
+        let id = made.id.unwrap();
+        if number < 5 {
+            let serial = shown(made.cert_pem.as_deref().unwrap(), &["-serial"]);
+            let hex = serial.trim().strip_prefix("serial=").unwrap().to_owned();
+            assert!(hex.len() <= 40 && !hex.starts_with('-'), "{hex}");
+            let bytes: Vec<u8> = (0..20)
+                .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+                .collect();
+            differing
+                .iter_mut()
+                .zip(bytes)
+                .for_each(|(all, byte)| *all |= byte);
+        }
+        assert!(seen.insert(id.clone()), "{id} was given twice");
+    }
+    assert!(
+        differing.iter().all(|byte| *byte != 0),
+        "some bytes are always zero: {differing:?}"
+    );
+}
+
+async fn packed(arguments: &[(&str, Value)]) -> Pkcs12Model {
+    Pkcs12::create(&cx(), &(), &owner(), model(arguments))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_key_store_opens_with_its_password_only() {
+    for (algorithm, curve) in KEYS {
+        let made = key(algorithm, curve).await;
+        let cert = authority(&made).await.cert_pem.unwrap();
+        let store = packed(&[
+            ("password", "geheim 42".into()),
+            ("private_key_pem", text(made.private_key_pem.as_ref()).into()),
+            ("cert_pem", cert.as_str().into()),
+            ("alias", "broker".into()),
+        ])
+        .await;
+        let files = [
+            ("s.b64", text(store.content_base64.as_ref())),
+            ("p", "geheim 42"),
+            ("wrong", "offen"),
+        ];
+        let words = |password: &'static str, more: &[&'static str]| -> Vec<&'static str> {
+            [&["pkcs12", "-in", "s", "-passin", password], more].concat()
+        };
+        let certificates = run(&files, "openssl", &words("file:p", &["-nokeys"]));
+        assert!(
+            certificates.contains(cert.trim()),
+            "{algorithm} {curve}: {certificates}"
+        );
+        let keys = run(&files, "openssl", &words("file:p", &["-nocerts", "-noenc"]));
+        assert!(keys.contains("friendlyName: broker"), "{keys}");
+        let private = keys[keys.find("-----BEGIN").unwrap()..].to_owned();
+        let public = run(&[("k", &private)], "openssl", &["pkey", "-in", "k", "-pubout"]);
+        assert_eq!(public, made.public_key_pem.unwrap(), "{algorithm} {curve}");
+        let info = run(&files, "openssl", &words("file:p", &["-info", "-noout"]));
+        assert!(
+            info.contains("MAC: sha256") && info.contains("AES-256-CBC") && info.contains("hmacWithSHA256"),
+            "{info}"
+        );
+        let (refusal, opened) = try_run(&files, "openssl", &words("file:wrong", &["-noout"]));
+        assert!(!opened && refusal.contains("invalid password"), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn a_trust_store_names_each_authority() {
+    let one = authority(&key("ECDSA", "P256").await).await.cert_pem.unwrap();
+    let other = authority(&key("RSA", "P256").await).await.cert_pem.unwrap();
+    let both = format!("{one}{other}");
+    let store = packed(&[
+        ("password", "changeit".into()),
+        ("ca_cert_pem", both.as_str().into()),
+    ])
+    .await;
+    let files = [("s.b64", text(store.content_base64.as_ref()))];
+    let words = ["pkcs12", "-in", "s", "-passin", "pass:changeit", "-nokeys"];
+    let shown = run(&files, "openssl", &words);
+    // Java takes a certificate as trusted only with this attribute (2.16.840.1.113894.746875.1.1).
+    for wanted in [
+        "friendlyName: stack-ca-1",
+        "friendlyName: stack-ca-2",
+        one.trim(),
+        other.trim(),
+        "2.16.840.1.113894.746875.1.1",
+    ] {
+        assert!(shown.contains(wanted), "no {wanted} in {shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_belong_together_is_not_packed() {
+    let (one, other) = (key("ECDSA", "P256").await, key("ECDSA", "P256").await);
+    let cert = authority(&one).await.cert_pem.unwrap();
+    let (fits, wrong) = (
+        text(one.private_key_pem.as_ref()),
+        text(other.private_key_pem.as_ref()),
+    );
+    let problem = |arguments: &[(&str, Value)]| {
+        let problems = Pkcs12::validate(&model::<Pkcs12Model>(arguments).encode());
+        problems
+            .into_iter()
+            .map(|(path, text)| format!("{path}: {text}"))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    let password = || ("password", Value::from("p"));
+    assert_eq!(
+        problem(&[
+            password(),
+            ("private_key_pem", wrong.into()),
+            ("cert_pem", cert.as_str().into())
+        ]),
+        "private_key_pem: does not belong to the first certificate of `cert_pem`"
+    );
+    assert!(problem(&[password(), ("private_key_pem", fits.into())]).starts_with("cert_pem: is wanted"));
+    assert!(
+        problem(&[password(), ("cert_pem", cert.as_str().into())]).starts_with("private_key_pem: is wanted")
+    );
+    assert!(problem(&[password()]).starts_with("ca_cert_pem: is wanted"));
+    assert_eq!(
+        problem(&[password(), ("ca_cert_pem", "x".into())]),
+        "ca_cert_pem: has no `CERTIFICATE` block"
+    );
+    let whole = [
+        ("private_key_pem", fits.into()),
+        ("cert_pem", cert.as_str().into()),
+    ];
+    assert!(
+        problem(&[&[("password", "".into())], &whole[..]].concat())
+            .starts_with("password: must not be empty")
+    );
+    assert_eq!(problem(&[&[password()], &whole[..]].concat()), "");
 }
