@@ -5,6 +5,7 @@ pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod plan;
+pub(crate) mod record;
 pub(crate) mod value;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -70,9 +71,7 @@ impl Ui {
     /// Shows diagnostics, all in one list.
     pub(crate) fn diagnostics(&self, diagnostics: &Diagnostics, sources: &SourceMap) {
         if self.json {
-            diagnostics
-                .iter()
-                .for_each(|d| self.data(&json::diagnostic_line(d, sources)));
+            self.data(&json::diagnostic_lines(diagnostics, sources));
         } else {
             self.error_stream(&diagnostic::render_all(diagnostics, sources, self.err));
         }
