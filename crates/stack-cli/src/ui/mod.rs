@@ -13,6 +13,16 @@ use std::sync::Arc;
 use stack_core::{Diagnostics, SourceMap};
 use stack_engine::event::Events;
 
+/// How problems are shown to people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DiagnosticForm {
+    /// Each with its place in the text, cause and hints
+    #[default]
+    Full,
+    /// One line each: FILE:LINE:COLUMN: error[CODE]: SUMMARY: CAUSE
+    Short,
+}
+
 /// Where and how things are shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Ui {
@@ -21,6 +31,7 @@ pub(crate) struct Ui {
     out: Paint,
     err: Paint,
     live: bool,
+    diagnostics: DiagnosticForm,
 }
 
 impl Ui {
@@ -35,7 +46,13 @@ impl Ui {
             out: Paint(colors && std::io::stdout().is_terminal()),
             err: Paint(colors && terminal),
             live: terminal && !dumb && !json,
+            diagnostics: DiagnosticForm::Full,
         }
+    }
+
+    /// With another form of diagnostics.
+    pub(crate) fn with_diagnostics(self, diagnostics: DiagnosticForm) -> Self {
+        Self { diagnostics, ..self }
     }
 
     /// Colours for standard output.
@@ -74,7 +91,10 @@ impl Ui {
                 .iter()
                 .for_each(|d| self.data(&json::diagnostic_line(d, sources)));
         } else {
-            self.error_stream(&diagnostic::render_all(diagnostics, sources, self.err));
+            self.error_stream(&match self.diagnostics {
+                DiagnosticForm::Full => diagnostic::render_all(diagnostics, sources, self.err),
+                DiagnosticForm::Short => diagnostic::render_short(diagnostics, sources, self.err),
+            });
         }
     }
 

@@ -1,4 +1,6 @@
 //! The command line as its user meets it.
 
 mod commands;
+mod diagnostics;
+mod documents;
 mod environment;
