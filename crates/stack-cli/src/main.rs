@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 /// Runs the command and shows what stopped it.
 fn work(cli: &Cli) -> Exit {
-    let ui = Ui::new(cli.is_json(), cli.no_color);
+    let ui = Ui::new(cli.is_json(), cli.no_color).with_diagnostics(cli.diagnostics);
     match cli.run(&ui) {
         Ok(exit) => exit,
         Err(error) => {

@@ -105,6 +105,8 @@ impl Resource for CertRequest {
     }
 
     fn validate(config: &Value) -> Vec<(Path, String)> {
-        subject::validate(config)
+        let mut problems = subject::validate(config);
+        problems.extend(key::validate(config, "private_key_pem"));
+        problems
     }
 }

@@ -10,6 +10,7 @@ use stack_provider::{ProviderError, Refined};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
+use crate::key;
 use crate::subject::Names;
 
 /// What `allowed_uses` takes, besides the extended ones of [`extended`].
@@ -94,6 +95,37 @@ pub(crate) fn is_due(end: Option<&str>, early_renewal_hours: u32) -> bool {
     OffsetDateTime::now_utc() >= end - Duration::hours(early_renewal_hours.into())
 }
 
+/// The certificates of a PEM text in DER, at least one, each of which can be read; other blocks are passed over.
+///
+/// # Errors
+/// There is none, or one cannot be read.
+pub(crate) fn parse_all(text: &str) -> Result<Vec<Vec<u8>>, &'static str> {
+    let blocks = pem::parse_many(text.as_bytes()).map_err(|_| "is not PEM")?;
+    let all: Vec<Vec<u8>> = blocks
+        .into_iter()
+        .filter(|block| block.tag() == "CERTIFICATE")
+        .map(pem::Pem::into_contents)
+        .collect();
+    if all.is_empty() {
+        return Err("has no `CERTIFICATE` block");
+    }
+    // Bytes behind the certificate would be passed on unseen.
+    let readable =
+        |der: &Vec<u8>| x509_parser::parse_x509_certificate(der).is_ok_and(|(rest, _)| rest.is_empty());
+    if !all.iter().all(readable) {
+        return Err("is no X.509 certificate");
+    }
+    Ok(all)
+}
+
+/// The certificates of an argument, as [`parse_all`] gives them.
+///
+/// # Errors
+/// Those of [`parse_all`]; the message names `attribute`.
+pub(crate) fn read_all(attribute: &str, text: &str) -> Result<Vec<Vec<u8>>, ProviderError> {
+    parse_all(text).map_err(|problem| ProviderError::invalid(attribute, problem))
+}
+
 /// The certificate's content for the signer; `base` has what a request asked for.
 pub(crate) fn parameters(
     order: &Order<'_>,
@@ -146,8 +178,37 @@ fn serial() -> Result<Vec<u8>, ProviderError> {
     Ok(serial)
 }
 
+/// A certificate just made, as the attributes tell it.
+pub(crate) struct Issued {
+    pub(crate) pem: String,
+    pub(crate) der_base64: String,
+    pub(crate) start: String,
+    pub(crate) end: String,
+    pub(crate) due: bool,
+    pub(crate) id: String,
+}
+
+impl Issued {
+    /// Of a certificate in DER.
+    pub(crate) fn new(
+        der: &[u8],
+        validity: &Validity,
+        early_renewal_hours: u32,
+    ) -> Result<Self, ProviderError> {
+        let (start, end) = validity.texts()?;
+        Ok(Self {
+            pem: key::to_pem("CERTIFICATE", der),
+            der_base64: key::to_base64(der),
+            due: is_due(Some(&end), early_renewal_hours),
+            id: serial_of(der)?,
+            start,
+            end,
+        })
+    }
+}
+
 /// The serial number of a certificate in decimal digits, its identity in the state.
-pub(crate) fn serial_of(certificate: &[u8]) -> Result<String, ProviderError> {
+fn serial_of(certificate: &[u8]) -> Result<String, ProviderError> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|e| ProviderError::internal("the certificate just made cannot be read back").source(e))?;
     Ok(parsed.tbs_certificate.serial.to_string())
@@ -175,11 +236,15 @@ pub(crate) fn validate(config: &Value) -> Vec<(Path, String)> {
         let number = config.attribute(name).and_then(Value::as_number)?;
         number.as_i64()
     };
-    if hours("validity_period_hours").is_some_and(|h| h < 0) {
-        problems.push((
-            Path::of(&["validity_period_hours"]),
-            "must not be negative".to_owned(),
-        ));
+    if hours("validity_period_hours").is_some_and(|h| h < 1) {
+        let text = "must be at least 1; a certificate that ends as it begins would be renewed by every plan";
+        problems.push((Path::of(&["validity_period_hours"]), text.to_owned()));
+    }
+    let is_ca = config.attribute("is_ca_certificate").map(Value::unmarked);
+    let no_ca = matches!(is_ca, None | Some(Value::Null(_) | Value::Bool(false)));
+    if no_ca && config.attribute("max_path_length").is_some_and(|v| !v.is_null()) {
+        let text = "is for authorities; set `is_ca_certificate = true` too";
+        problems.push((Path::of(&["max_path_length"]), text.to_owned()));
     }
     if let (Some(validity), Some(early)) = (hours("validity_period_hours"), hours("early_renewal_hours"))
         && early >= validity

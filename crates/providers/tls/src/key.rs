@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{KeyPair, PublicKeyData as _};
-use stack_core::Secret;
+use stack_core::{Path, Secret, Value};
 use stack_provider::ProviderError;
 
 use crate::der;
@@ -176,33 +176,39 @@ fn split(pkcs8: &[u8]) -> Result<(&'static str, Vec<u8>, Numbers), ProviderError
     Ok(("RSA", pkcs1, numbers))
 }
 
-/// Reads a private key from an argument: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+/// Reads a private key: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+///
+/// # Errors
+/// It is none; the message never has the key.
+pub(crate) fn parse(text: &str) -> Result<KeyPair, &'static str> {
+    let blocks = pem::parse_many(text.as_bytes()).map_err(|_| "is not PEM")?;
+    let block = blocks
+        .iter()
+        .find(|b| b.tag().ends_with("PRIVATE KEY"))
+        .ok_or("has no `PRIVATE KEY` block")?;
+    match block.tag() {
+        "OPENSSH PRIVATE KEY" => Err("is in OpenSSH's own form; convert it with `ssh-keygen -p -m PKCS8`"),
+        "ENCRYPTED PRIVATE KEY" => {
+            Err("is encrypted; decrypt it with `openssl pkey` and pass it as a sensitive value")
+        }
+        _ => KeyPair::try_from(block.contents()).map_err(|_| {
+            "is not a key that can be used: RSA from 2048 bits, ECDSA on P-256, P-384 or P-521, or ED25519 is wanted"
+        }),
+    }
+}
+
+/// Reads a private key from an argument, as [`parse`] does.
 ///
 /// # Errors
 /// It is none; the message names `attribute` and never the key.
 pub(crate) fn read(attribute: &str, text: &Secret<String>) -> Result<KeyPair, ProviderError> {
-    let blocks = pem::parse_many(text.expose().as_bytes())
-        .map_err(|e| ProviderError::invalid(attribute, "is not PEM").source(e))?;
-    let block = blocks
-        .iter()
-        .find(|b| b.tag().ends_with("PRIVATE KEY"))
-        .ok_or_else(|| ProviderError::invalid(attribute, "has no `PRIVATE KEY` block"))?;
-    match block.tag() {
-        "OPENSSH PRIVATE KEY" => Err(ProviderError::invalid(
-            attribute,
-            "is in OpenSSH's own form; convert it with `ssh-keygen -p -m PKCS8`",
-        )),
-        "ENCRYPTED PRIVATE KEY" => Err(ProviderError::invalid(
-            attribute,
-            "is encrypted; decrypt it with `openssl pkey` and pass it as a sensitive value",
-        )),
-        _ => KeyPair::try_from(block.contents()).map_err(|_| {
-            ProviderError::invalid(
-                attribute,
-                "is not a key that can be used: RSA from 2048 bits, ECDSA on P-256, P-384 or P-521, or ED25519 is wanted",
-            )
-        }),
-    }
+    parse(text.expose()).map_err(|problem| ProviderError::invalid(attribute, problem))
+}
+
+/// What is wrong with a private key in a configuration, as far as it is known.
+pub(crate) fn validate(config: &Value, attribute: &str) -> Option<(Path, String)> {
+    let problem = parse(config.attribute(attribute)?.as_str()?).err()?;
+    Some((Path::of(&[attribute]), problem.to_owned()))
 }
 
 /// The algorithm of a key pair as the arguments write it.

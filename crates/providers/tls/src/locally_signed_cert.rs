@@ -4,7 +4,7 @@ use rcgen::{CertificateSigningRequestParams, Issuer, KeyPair, PublicKeyData as _
 use stack_core::{Path, Schema, Secret, Value};
 use stack_provider::{Cx, Failure, Owner, Ownership, ProviderError, Refined, Resource, async_trait};
 
-use crate::certificate::{self, Order, Validity};
+use crate::certificate::{self, Issued, Order, Validity};
 use crate::key;
 use crate::subject::{self, Names, Subject};
 
@@ -83,6 +83,9 @@ pub struct LocallySignedCertModel {
 
 const EITHER: &str = "set either `cert_request_pem` or `public_key_pem`";
 
+const NO_REQUEST: &str = "is no request that can be signed";
+const NO_PUBLIC_KEY: &str = "is no public key in PEM";
+
 /// Resource type `tls_locally_signed_cert`.
 #[derive(Clone, Copy, Debug)]
 pub struct LocallySignedCert;
@@ -90,13 +93,8 @@ pub struct LocallySignedCert;
 /// The authority's certificate and key, fit for each other and for signing.
 fn authority(planned: &LocallySignedCertModel) -> Result<(Vec<u8>, Issuer<'static, KeyPair>), ProviderError> {
     let pair = key::read("ca_private_key_pem", &planned.ca_private_key_pem)?;
-    let blocks = pem::parse_many(planned.ca_cert_pem.as_bytes())
-        .map_err(|e| ProviderError::invalid("ca_cert_pem", "is not PEM").source(e))?;
-    let der = blocks
-        .into_iter()
-        .find(|b| b.tag() == "CERTIFICATE")
-        .ok_or_else(|| ProviderError::invalid("ca_cert_pem", "has no `CERTIFICATE` block"))?
-        .into_contents();
+    let all = certificate::read_all("ca_cert_pem", &planned.ca_cert_pem)?;
+    let der = all.into_iter().next().unwrap_or_default();
     let (_, certificate) = x509_parser::parse_x509_certificate(&der)
         .map_err(|e| ProviderError::invalid("ca_cert_pem", "is no X.509 certificate").source(e))?;
     if !certificate.is_ca() {
@@ -149,16 +147,15 @@ fn issue(planned: LocallySignedCertModel) -> Result<LocallySignedCertModel, Prov
     let unsigned = |e| ProviderError::internal("the certificate cannot be signed").source(e);
     let certificate = match (&planned.cert_request_pem, &planned.public_key_pem) {
         (Some(text), None) => {
-            let request = CertificateSigningRequestParams::from_pem(text).map_err(|e| {
-                ProviderError::invalid("cert_request_pem", "is no request that can be signed").source(e)
-            })?;
+            let request = CertificateSigningRequestParams::from_pem(text)
+                .map_err(|e| ProviderError::invalid("cert_request_pem", NO_REQUEST).source(e))?;
             certificate::parameters(&order, &validity, Some(request.params))?
                 .signed_by(&request.public_key, &issuer)
                 .map_err(unsigned)?
         }
         (None, Some(text)) => {
             let public = SubjectPublicKeyInfo::from_pem(text)
-                .map_err(|e| ProviderError::invalid("public_key_pem", "is no public key in PEM").source(e))?;
+                .map_err(|e| ProviderError::invalid("public_key_pem", NO_PUBLIC_KEY).source(e))?;
             certificate::parameters(&order, &validity, None)?
                 .signed_by(&public, &issuer)
                 .map_err(unsigned)?
@@ -166,15 +163,15 @@ fn issue(planned: LocallySignedCertModel) -> Result<LocallySignedCertModel, Prov
         _ => return Err(ProviderError::invalid("cert_request_pem", EITHER)),
     };
     check_issuer(certificate.der(), &ca)?;
-    let (start, end) = validity.texts()?;
+    let issued = Issued::new(certificate.der(), &validity, planned.early_renewal_hours)?;
     Ok(LocallySignedCertModel {
-        cert_pem: Some(key::to_pem("CERTIFICATE", certificate.der())),
-        cert_der_base64: Some(key::to_base64(certificate.der())),
+        cert_pem: Some(issued.pem),
+        cert_der_base64: Some(issued.der_base64),
         ca_key_algorithm: Some(key::algorithm(issuer.key())?.to_owned()),
-        ready_for_renewal: Some(certificate::is_due(Some(&end), planned.early_renewal_hours)),
-        validity_start_time: Some(start),
-        validity_end_time: Some(end),
-        id: Some(certificate::serial_of(certificate.der())?),
+        ready_for_renewal: Some(issued.due),
+        validity_start_time: Some(issued.start),
+        validity_end_time: Some(issued.end),
+        id: Some(issued.id),
         ..planned
     })
 }
@@ -242,6 +239,18 @@ impl Resource for LocallySignedCert {
     fn validate(config: &Value) -> Vec<(Path, String)> {
         let mut problems = subject::validate(config);
         problems.extend(certificate::validate(config));
+        problems.extend(key::validate(config, "ca_private_key_pem"));
+        let text = |name: &str| config.attribute(name).and_then(Value::as_str);
+        let mut wrong = |name: &str, problem: &str| problems.push((Path::of(&[name]), problem.to_owned()));
+        if let Some(Err(problem)) = text("ca_cert_pem").map(certificate::parse_all) {
+            wrong("ca_cert_pem", problem);
+        }
+        if text("cert_request_pem").is_some_and(|t| CertificateSigningRequestParams::from_pem(t).is_err()) {
+            wrong("cert_request_pem", NO_REQUEST);
+        }
+        if text("public_key_pem").is_some_and(|t| SubjectPublicKeyInfo::from_pem(t).is_err()) {
+            wrong("public_key_pem", NO_PUBLIC_KEY);
+        }
         let set = |name: &str| config.attribute(name).is_some_and(|v| !v.is_null());
         if set("cert_request_pem") == set("public_key_pem") {
             problems.push((Path::of(&["cert_request_pem"]), EITHER.to_owned()));

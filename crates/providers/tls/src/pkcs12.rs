@@ -2,11 +2,11 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
-use rcgen::PublicKeyData as _;
-use stack_core::{Decode as _, Path, Schema, Secret, Value};
+use rcgen::{KeyPair, PublicKeyData as _};
+use stack_core::{Path, Schema, Secret, Value};
 use stack_provider::{Cx, Failure, Owner, Ownership, ProviderError, Resource, async_trait};
 
-use crate::key;
+use crate::{certificate, key};
 
 /// A file in PKCS #12 form (RFC 7292), as Java and Windows want keys and authorities: a private key with its certificates,
 /// certificates to trust, or both, sealed with a password (PBES2 with AES-256, HMAC with SHA-256).
@@ -39,33 +39,42 @@ pub struct Pkcs12Model {
 #[derive(Clone, Copy, Debug)]
 pub struct Pkcs12;
 
+const MISMATCH: &str = "does not belong to the first certificate of `cert_pem`";
+const NO_CERT: &str = "is wanted: a private key is kept together with its certificate";
+const NO_KEY: &str = "is wanted with `cert_pem`; certificates to trust belong into `ca_cert_pem`";
+const NOTHING: &str = "is wanted, or `private_key_pem` with `cert_pem`: the file would be empty";
+
+/// What is wrong with a text that the format keeps in UTF-16 without surrogates.
+fn text_problem(text: &str) -> Option<&'static str> {
+    if text.is_empty() {
+        Some("must not be empty")
+    } else if text.chars().any(|c| u32::from(c) > 0xffff) {
+        Some("has a character that PKCS #12 cannot hold (above U+FFFF)")
+    } else {
+        None
+    }
+}
+
 /// The certificates of an argument, in order.
 fn certificates(attribute: &str, text: &str) -> Result<Vec<Certificate>, ProviderError> {
-    let blocks = pem::parse_many(text.as_bytes())
-        .map_err(|e| ProviderError::invalid(attribute, "is not PEM").source(e))?;
-    let found: Result<Vec<Certificate>, ProviderError> = blocks
-        .iter()
-        .filter(|block| block.tag() == "CERTIFICATE")
-        .map(|block| {
-            Certificate::from_der(block.contents())
-                .map_err(|e| ProviderError::invalid(attribute, "is no X.509 certificate").source(e))
-        })
-        .collect();
-    match found?.as_slice() {
-        [] => Err(ProviderError::invalid(attribute, "has no `CERTIFICATE` block")),
-        found => Ok(found.to_vec()),
-    }
+    let read = |der: &Vec<u8>| {
+        Certificate::from_der(der)
+            .map_err(|e| ProviderError::invalid(attribute, "is no X.509 certificate").source(e))
+    };
+    certificate::read_all(attribute, text)?.iter().map(read).collect()
+}
+
+fn belongs(pair: &KeyPair, certificate: Option<&[u8]>) -> bool {
+    let parsed = certificate.and_then(|der| x509_parser::parse_x509_certificate(der).ok());
+    parsed.is_some_and(|(_, parsed)| parsed.public_key().raw == pair.subject_public_key_info())
 }
 
 /// The key with its certificates.
 fn chain(private_key: &Secret<String>, cert_pem: &str) -> Result<PrivateKeyChain, ProviderError> {
     let pair = key::read("private_key_pem", private_key)?;
     let certificates = certificates("cert_pem", cert_pem)?;
-    let unreadable = |e| ProviderError::invalid("cert_pem", "is no X.509 certificate").source(e);
-    let (_, leaf) = x509_parser::parse_x509_certificate(certificates[0].as_der()).map_err(unreadable)?;
-    if leaf.public_key().raw != pair.subject_public_key_info() {
-        let message = "does not belong to the first certificate of `cert_pem`";
-        return Err(ProviderError::invalid("private_key_pem", message));
+    if !belongs(&pair, certificates.first().map(Certificate::as_der)) {
+        return Err(ProviderError::invalid("private_key_pem", MISMATCH));
     }
     let der = key::pkcs8(&pair)?;
     let private = PrivateKey::from_der(&der)
@@ -76,11 +85,10 @@ fn chain(private_key: &Secret<String>, cert_pem: &str) -> Result<PrivateKeyChain
 
 /// What goes into the file.
 fn store(model: &Pkcs12Model) -> Result<KeyStore, ProviderError> {
-    if model.password.expose().is_empty() {
-        return Err(ProviderError::invalid(
-            "password",
-            "must not be empty: it seals the file",
-        ));
+    for (attribute, text) in [("password", model.password.expose()), ("alias", &model.alias)] {
+        if let Some(problem) = text_problem(text) {
+            return Err(ProviderError::invalid(attribute, problem));
+        }
     }
     let mut store = KeyStore::new();
     match (&model.private_key_pem, &model.cert_pem) {
@@ -90,17 +98,10 @@ fn store(model: &Pkcs12Model) -> Result<KeyStore, ProviderError> {
                 KeyStoreEntry::PrivateKeyChain(chain(private, cert)?),
             );
         }
-        (Some(_), None) => {
-            let message = "is wanted: a private key is kept together with its certificate";
-            return Err(ProviderError::invalid("cert_pem", message));
-        }
-        (None, Some(_)) => {
-            let message = "is wanted with `cert_pem`; certificates to trust belong into `ca_cert_pem`";
-            return Err(ProviderError::invalid("private_key_pem", message));
-        }
+        (Some(_), None) => return Err(ProviderError::invalid("cert_pem", NO_CERT)),
+        (None, Some(_)) => return Err(ProviderError::invalid("private_key_pem", NO_KEY)),
         (None, None) if model.ca_cert_pem.is_none() => {
-            let message = "is wanted, or `private_key_pem` with `cert_pem`: the file would be empty";
-            return Err(ProviderError::invalid("ca_cert_pem", message));
+            return Err(ProviderError::invalid("ca_cert_pem", NOTHING));
         }
         (None, None) => {}
     }
@@ -155,19 +156,37 @@ impl Resource for Pkcs12 {
     }
 
     fn validate(config: &Value) -> Vec<(Path, String)> {
-        if !config.is_wholly_known() {
-            return Vec::new();
+        let text = |name: &str| config.attribute(name).and_then(Value::as_str);
+        let set = |name: &str| config.attribute(name).is_some_and(|v| !v.is_null());
+        let mut problems = Vec::new();
+        let mut say = |name: &str, problem: &str| problems.push((Path::of(&[name]), problem.to_owned()));
+        for name in ["password", "alias"] {
+            if let Some(problem) = text(name).and_then(text_problem) {
+                say(name, problem);
+            }
         }
-        let Ok(model) = Pkcs12Model::decode(config, &Path::root()) else {
-            return Vec::new();
-        };
-        match store(&model) {
-            Err(ProviderError {
-                attribute: Some(path),
-                message,
-                ..
-            }) => vec![(path, message)],
-            Err(_) | Ok(_) => Vec::new(),
+        match (set("private_key_pem"), set("cert_pem")) {
+            (true, false) => say("cert_pem", NO_CERT),
+            (false, true) => say("private_key_pem", NO_KEY),
+            (false, false) if !set("ca_cert_pem") => say("ca_cert_pem", NOTHING),
+            _ => {}
         }
+        let pair = text("private_key_pem").map(key::parse);
+        let chain = text("cert_pem").map(certificate::parse_all);
+        let trusted = text("ca_cert_pem").map(certificate::parse_all);
+        if let (Some(Ok(pair)), Some(Ok(chain))) = (&pair, &chain)
+            && !belongs(pair, chain.first().map(Vec::as_slice))
+        {
+            say("private_key_pem", MISMATCH);
+        }
+        if let Some(Err(problem)) = pair {
+            say("private_key_pem", problem);
+        }
+        for (name, parsed) in [("cert_pem", chain), ("ca_cert_pem", trusted)] {
+            if let Some(Err(problem)) = parsed {
+                say(name, problem);
+            }
+        }
+        problems
     }
 }

@@ -3,7 +3,7 @@
 use stack_core::{Path, Schema, Secret, Value};
 use stack_provider::{Cx, Failure, Owner, Ownership, ProviderError, Refined, Resource, async_trait};
 
-use crate::certificate::{self, Order, Validity};
+use crate::certificate::{self, Issued, Order, Validity};
 use crate::key;
 use crate::subject::{self, Names, Subject};
 
@@ -96,15 +96,15 @@ fn issue(planned: SelfSignedCertModel) -> Result<SelfSignedCertModel, ProviderEr
     let certificate = certificate::parameters(&order, &validity, None)?
         .self_signed(&pair)
         .map_err(|e| ProviderError::internal("the certificate cannot be signed").source(e))?;
-    let (start, end) = validity.texts()?;
+    let issued = Issued::new(certificate.der(), &validity, planned.early_renewal_hours)?;
     Ok(SelfSignedCertModel {
-        cert_pem: Some(key::to_pem("CERTIFICATE", certificate.der())),
-        cert_der_base64: Some(key::to_base64(certificate.der())),
+        cert_pem: Some(issued.pem),
+        cert_der_base64: Some(issued.der_base64),
         key_algorithm: Some(key::algorithm(&pair)?.to_owned()),
-        ready_for_renewal: Some(certificate::is_due(Some(&end), planned.early_renewal_hours)),
-        validity_start_time: Some(start),
-        validity_end_time: Some(end),
-        id: Some(certificate::serial_of(certificate.der())?),
+        ready_for_renewal: Some(issued.due),
+        validity_start_time: Some(issued.start),
+        validity_end_time: Some(issued.end),
+        id: Some(issued.id),
         ..planned
     })
 }
@@ -172,6 +172,7 @@ impl Resource for SelfSignedCert {
     fn validate(config: &Value) -> Vec<(Path, String)> {
         let mut problems = subject::validate(config);
         problems.extend(certificate::validate(config));
+        problems.extend(key::validate(config, "private_key_pem"));
         problems
     }
 }

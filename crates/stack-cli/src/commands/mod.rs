@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::ui::Ui;
+use crate::ui::{DiagnosticForm, Ui};
 
 /// Infrastructure from configuration: shows what would change, then changes it, in order, and records it.
 #[derive(Debug, Parser)]
@@ -33,6 +33,17 @@ pub(crate) struct Cli {
     /// No colours
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// Errors and warnings: full, or short, one line each
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORM",
+        env = "STACK_DIAGNOSTICS",
+        default_value = "full",
+        hide_env_values = true,
+        hide_possible_values = true
+    )]
+    pub(crate) diagnostics: DiagnosticForm,
 }
 
 #[derive(Debug, Subcommand)]

@@ -41,7 +41,14 @@ impl Arguments {
         let plan = stack_engine::replay(workspace.input(&file.state, &file.options), &file.answers)
             .map_err(|diagnostics| CommandError::from(diagnostics).with_sources(&workspace.map))?;
         if self.json {
-            ui.data(&document::plan_document(&plan, &file.variables, &file.timestamp));
+            ui.data(&document::plan_document(&document::PlanFacts {
+                plan: &plan,
+                options: &file.options,
+                configuration: &workspace.configuration,
+                catalog: &*workspace.providers,
+                variables: &file.variables,
+                timestamp: &file.timestamp,
+            }));
         } else {
             let view = PlanView {
                 plan: &plan,

@@ -1,10 +1,11 @@
 //! JSON documents of `show` and `output`, in the shape that the field's tools read.
 
+mod configuration;
 mod plan;
 mod state;
 mod value;
 
-pub(crate) use plan::plan_document;
+pub(crate) use plan::{PlanFacts, plan_document};
 use stack_plan::{Action, Reason};
 pub(crate) use state::{output_document, outputs, state_document};
 pub(crate) use value::raw_value;

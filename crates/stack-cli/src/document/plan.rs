@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use stack_core::Value;
-use stack_plan::{Action, Change, Drift, OutputChange, Plan};
+use stack_config::Configuration;
+use stack_core::{Mode, Value};
+use stack_plan::{Action, Catalog, Change, Drift, Options, OutputChange, Plan};
 
+use super::configuration::{ConfigurationWire, configuration};
 use super::state::{CheckWire, NameWire, OutputWire, ResourceWire, Values, is_sensitive, text, tree};
 use super::value::{path, raw_value, sensitive, unknown};
 use super::{actions, reason_name};
@@ -29,8 +31,27 @@ struct PlanWire<'a> {
     resource_changes: Vec<ChangeWire<'a>>,
     output_changes: BTreeMap<&'a str, EffectWire<'a>>,
     prior_state: PriorWire,
+    configuration: ConfigurationWire,
     checks: Vec<CheckWire>,
     applyable: bool,
+    complete: bool,
+    errored: bool,
+}
+
+/// What a document of a plan is made from.
+pub(crate) struct PlanFacts<'a> {
+    /// The plan.
+    pub(crate) plan: &'a Plan,
+    /// How it was planned.
+    pub(crate) options: &'a Options,
+    /// What it was planned for.
+    pub(crate) configuration: &'a Configuration,
+    /// Types of the providers.
+    pub(crate) catalog: &'a dyn Catalog,
+    /// Values of the root module's variables.
+    pub(crate) variables: &'a BTreeMap<Arc<str>, Value>,
+    /// When it was planned (RFC 3339).
+    pub(crate) timestamp: &'a str,
 }
 
 #[derive(Serialize)]
@@ -41,6 +62,7 @@ struct VariableWire {
 #[derive(Serialize)]
 struct PriorWire {
     format_version: &'static str,
+    stack_version: &'static str,
     values: Values,
 }
 
@@ -80,7 +102,15 @@ struct ImportWire<'a> {
 }
 
 /// A plan as a document, with its secrets.
-pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, timestamp: &str) -> String {
+pub(crate) fn plan_document(facts: &PlanFacts<'_>) -> String {
+    let &PlanFacts {
+        plan,
+        options,
+        catalog,
+        variables,
+        timestamp,
+        ..
+    } = facts;
     let variables = variables.iter().map(|(name, value)| {
         (
             &**name,
@@ -98,14 +128,16 @@ pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, 
         stack_version: VERSION,
         timestamp,
         variables: variables.collect(),
-        planned_values: planned_values(plan),
-        resource_drift: plan.drift.iter().map(drift).collect(),
+        planned_values: values(plan, catalog, &|c| c.after.as_ref(), &|o| o.after.as_ref()),
+        resource_drift: plan.drift.iter().map(|d| drift(d, plan)).collect(),
         resource_changes: plan.changes.iter().map(change).collect(),
         output_changes: outputs.collect(),
         prior_state: PriorWire {
             format_version: "1.0",
-            values: prior_values(plan),
+            stack_version: VERSION,
+            values: values(plan, catalog, &|c| c.before.as_ref(), &|o| o.before.as_ref()),
         },
+        configuration: configuration(facts.configuration, catalog),
         checks: plan
             .checks
             .iter()
@@ -113,40 +145,36 @@ pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, 
             .map(|c| CheckWire::new(&c.address, &c.status))
             .collect(),
         applyable: plan.has_changes(),
+        complete: options.targets.is_empty() && options.excludes.is_empty(),
+        // A plan with errors is never saved.
+        errored: false,
     })
 }
 
-fn planned_values(plan: &Plan) -> Values {
-    let planned = |change: &Change| {
-        let after = change.after.as_ref().filter(|_| change.deposed.is_none())?;
-        Some((
-            change.address.module.clone(),
-            ResourceWire::new(&change.address, &change.provider.name, after),
-        ))
+/// One side of a plan as values: what is, or what an apply would leave.
+fn values(
+    plan: &Plan,
+    catalog: &dyn Catalog,
+    object: &dyn Fn(&Change) -> Option<&Value>,
+    output: &dyn Fn(&OutputChange) -> Option<&Value>,
+) -> Values {
+    let resource = |change: &Change| {
+        let value = object(change).filter(|_| change.deposed.is_none())?;
+        let address = &change.address;
+        let version = match address.mode {
+            Mode::Managed => catalog.resource(&address.ty).map(|ty| ty.schema().version),
+            Mode::Data => catalog.data_source(&address.ty).map(|ty| ty.schema().version),
+        };
+        let wire = ResourceWire::new(address, &change.provider.name, value).version(version);
+        Some((address.module.clone(), wire))
     };
-    let output = |(name, change): (&String, &OutputChange)| {
-        Some((name.clone(), OutputWire::new(change.after.as_ref()?, true)))
-    };
+    let outputs = plan
+        .outputs
+        .iter()
+        .filter_map(|(name, change)| Some((name.clone(), OutputWire::new(output(change)?, true))));
     Values {
-        outputs: plan.outputs.iter().filter_map(output).collect(),
-        root_module: tree(plan.changes.iter().filter_map(planned).collect()),
-    }
-}
-
-fn prior_values(plan: &Plan) -> Values {
-    let prior = |change: &Change| {
-        let before = change.before.as_ref().filter(|_| change.deposed.is_none())?;
-        Some((
-            change.address.module.clone(),
-            ResourceWire::new(&change.address, &change.provider.name, before),
-        ))
-    };
-    let output = |(name, change): (&String, &OutputChange)| {
-        Some((name.clone(), OutputWire::new(change.before.as_ref()?, true)))
-    };
-    Values {
-        outputs: plan.outputs.iter().filter_map(output).collect(),
-        root_module: tree(plan.changes.iter().filter_map(prior).collect()),
+        outputs: outputs.collect(),
+        root_module: tree(plan.changes.iter().filter_map(resource).collect()),
     }
 }
 
@@ -172,7 +200,8 @@ fn change(change: &Change) -> ChangeWire<'_> {
     }
 }
 
-fn drift(drift: &Drift) -> ChangeWire<'_> {
+fn drift<'a>(drift: &'a Drift, plan: &Plan) -> ChangeWire<'a> {
+    let provider = plan.changes.iter().find(|change| change.address == drift.address);
     let action = if drift.after.is_some() {
         Action::Update
     } else {
@@ -182,7 +211,7 @@ fn drift(drift: &Drift) -> ChangeWire<'_> {
         name: NameWire::new(&drift.address),
         previous_address: None,
         deposed: None,
-        provider_name: String::new(),
+        provider_name: provider.map_or_else(String::new, |change| change.provider.name.to_string()),
         change: object_effect(actions(action), Some(&drift.before), drift.after.as_ref()),
         action_reason: None,
         not_checked: None,

@@ -74,6 +74,14 @@ pub(super) struct ResourceWire {
     deposed_key: Option<String>,
 }
 
+/// The word for a mode.
+pub(super) fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Managed => "managed",
+        Mode::Data => "data",
+    }
+}
+
 /// The parts of an address.
 #[derive(Serialize)]
 pub(super) struct NameWire {
@@ -93,10 +101,7 @@ impl NameWire {
         Self {
             address: address.to_string(),
             module_address: (!address.module.is_root()).then(|| address.module.to_string()),
-            mode: match address.mode {
-                Mode::Managed => "managed",
-                Mode::Data => "data",
-            },
+            mode: mode_name(address.mode),
             ty: address.ty.to_string(),
             name: address.name.to_string(),
             index: match &address.key {
@@ -119,6 +124,14 @@ impl ResourceWire {
             depends_on: Vec::new(),
             tainted: false,
             deposed_key: None,
+        }
+    }
+
+    /// With the version of the schema that the values have.
+    pub(super) fn version(self, schema_version: Option<u64>) -> Self {
+        Self {
+            schema_version,
+            ..self
         }
     }
 }
@@ -162,6 +175,10 @@ pub(super) struct CheckWire {
 struct CheckAddressWire {
     to_display: String,
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    ty: Option<String>,
     name: String,
 }
 
@@ -186,10 +203,15 @@ impl CheckWire {
             Some("output") => "output_value",
             _ => "resource",
         };
+        let resource: Option<ResourceAddress> = Some(address)
+            .filter(|_| kind == "resource")
+            .and_then(|address| address.parse().ok());
         Self {
             address: CheckAddressWire {
                 to_display: address.to_owned(),
                 kind,
+                mode: resource.as_ref().map(|address| mode_name(address.mode)),
+                ty: resource.as_ref().map(|address| address.ty.to_string()),
                 name,
             },
             status: word,

@@ -32,6 +32,43 @@ pub(crate) fn render_all(diagnostics: &Diagnostics, sources: &SourceMap, paint: 
         .collect()
 }
 
+/// All diagnostics, one a line, each place of a problem on its own: for editors and logs.
+pub(crate) fn render_short(diagnostics: &Diagnostics, sources: &SourceMap, paint: Paint) -> String {
+    diagnostics
+        .iter()
+        .map(|diagnostic| short(diagnostic, sources, paint))
+        .collect()
+}
+
+/// `main.hcl:2:5: error[STK0001]: Invalid operand: A number is needed.`
+fn short(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
+    let position = diagnostic.labels.first().and_then(|(span, _)| {
+        let (line, column) = sources.line_column(*span)?;
+        Some(format!("{}:{line}:{column}", sources.get(span.file)?.name))
+    });
+    let severity = match diagnostic.severity {
+        Severity::Error => paint.red(&format!("error[{}]", diagnostic.code)),
+        Severity::Warning => paint.yellow(&format!("warning[{}]", diagnostic.code)),
+    };
+    let one_line = |text: &str| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        normalize_untrusted_str(&words.join(" "))
+    };
+    let mut parts: Vec<String> = position.into_iter().collect();
+    parts.push(severity);
+    // Without a place in the text the object is all there is to find it by.
+    if diagnostic.labels.is_empty() {
+        parts.extend(about(diagnostic));
+    }
+    parts.extend(
+        [&diagnostic.summary, &diagnostic.detail]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .map(|text| one_line(text)),
+    );
+    format!("{}\n", parts.join(": "))
+}
+
 /// `module.a.aws_instance.b (main.hcl:12)`
 fn place(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     let position = diagnostic.labels.first().and_then(|(span, _)| {
@@ -216,6 +253,29 @@ mod tests {
         assert!(text.contains("^^^ this is a string"), "{text}");
         assert!(text.contains("cause: A number is needed."), "{text}");
         assert!(text.contains("hint: use tonumber()"), "{text}");
+    }
+
+    #[test]
+    fn the_short_form_is_one_line_for_each_place() {
+        let of = |start, detail: &str| {
+            Diagnostic::error("STK0001", "Invalid operand", detail)
+                .label(span(0, start..14), "note")
+                .hint("use tonumber()")
+        };
+        let address = "stack_data.a".parse().unwrap();
+        let mut nowhere = Diagnostic::warning("STK0002", "Odd", "");
+        nowhere.address = Some(Box::new(address));
+        let lines = "A number\n  is needed.\u{1b}[31m";
+        let all = Diagnostics(vec![of(10, lines), of(0, lines), nowhere]);
+        let text = render_short(&all, &map(), Paint(false));
+        assert_eq!(
+            text.replace('\u{241b}', "<esc>"),
+            "main.hcl:2:5: error[STK0001]: Invalid operand: A number is needed.<esc>[31m\n\
+             main.hcl:1:1: error[STK0001]: Invalid operand: A number is needed.<esc>[31m\n\
+             warning[STK0002]: stack_data.a: Odd\n"
+        );
+        let coloured = render_short(&all, &map(), Paint(true));
+        assert_eq!(without_colours(&coloured), text);
     }
 
     #[test]

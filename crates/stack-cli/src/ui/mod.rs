@@ -14,6 +14,16 @@ use std::sync::Arc;
 use stack_core::{Diagnostics, SourceMap};
 use stack_engine::event::Events;
 
+/// How problems are shown to people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DiagnosticForm {
+    /// Each with its place in the text, cause and hints
+    #[default]
+    Full,
+    /// One line each: FILE:LINE:COLUMN: error[CODE]: SUMMARY: CAUSE
+    Short,
+}
+
 /// Where and how things are shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Ui {
@@ -22,6 +32,7 @@ pub(crate) struct Ui {
     out: Paint,
     err: Paint,
     live: bool,
+    diagnostics: DiagnosticForm,
 }
 
 impl Ui {
@@ -36,7 +47,13 @@ impl Ui {
             out: Paint(colors && std::io::stdout().is_terminal()),
             err: Paint(colors && terminal),
             live: terminal && !dumb && !json,
+            diagnostics: DiagnosticForm::Full,
         }
+    }
+
+    /// With another form of diagnostics.
+    pub(crate) fn with_diagnostics(self, diagnostics: DiagnosticForm) -> Self {
+        Self { diagnostics, ..self }
     }
 
     /// Colours for standard output.
@@ -73,7 +90,10 @@ impl Ui {
         if self.json {
             self.data(&json::diagnostic_lines(diagnostics, sources));
         } else {
-            self.error_stream(&diagnostic::render_all(diagnostics, sources, self.err));
+            self.error_stream(&match self.diagnostics {
+                DiagnosticForm::Full => diagnostic::render_all(diagnostics, sources, self.err),
+                DiagnosticForm::Short => diagnostic::render_short(diagnostics, sources, self.err),
+            });
         }
     }
 

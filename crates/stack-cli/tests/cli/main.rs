@@ -1,5 +1,7 @@
 //! The command line as its user meets it.
 
 mod commands;
+mod diagnostics;
+mod documents;
 mod environment;
 mod history;
