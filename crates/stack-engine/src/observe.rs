@@ -8,8 +8,10 @@ use futures::future::{BoxFuture, join_all};
 use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Value};
 use stack_plan::{Answer, Answers, Plan, PlanInput, Planner, Request, Step};
 use stack_provider::{AnyResource, ProviderError};
+use stack_state::{State, Status};
 
-use crate::connections::Connections;
+use crate::apply::LOOKS;
+use crate::connections::{Connection, Connections};
 use crate::event::{Doing, Event, Events};
 use crate::{Interrupt, retry};
 
@@ -46,7 +48,7 @@ pub async fn plan(
             Step::Done(plan) => return Ok((*plan, answers)),
             Step::Failed(diagnostics) => return Err(PlanError::Diagnostics(diagnostics)),
             Step::Ask(requests) => {
-                let asked = answer(requests, connections, events);
+                let asked = answer(requests, input.state, connections, events);
                 tokio::select! {
                     new = asked => answers.extend(new),
                     () = interrupt.stop().cancelled() => return Err(PlanError::Interrupted),
@@ -83,6 +85,7 @@ type Batches = BTreeMap<(ProviderAddress, Value, Arc<str>), Vec<Request>>;
 
 async fn answer(
     requests: Vec<Request>,
+    state: &State,
     connections: &Connections,
     events: &dyn Events,
 ) -> Vec<(Request, Answer)> {
@@ -114,7 +117,7 @@ async fn answer(
         }
     }
     for (_, batch) in batches {
-        work.push(Box::pin(read_batch(batch, connections, events)));
+        work.push(Box::pin(read_batch(batch, state, connections, events)));
     }
     join_all(work).await.into_iter().flatten().collect()
 }
@@ -143,6 +146,7 @@ pub(crate) fn chain(error: ProviderError) -> String {
 
 async fn read_batch(
     batch: Vec<Request>,
+    state: &State,
     connections: &Connections,
     events: &dyn Events,
 ) -> Vec<(Request, Answer)> {
@@ -189,7 +193,15 @@ async fn read_batch(
             Request::Data { .. } | Request::Preview { .. } | Request::Import { .. } => Value::NULL,
         })
         .collect();
-    let answers = read_with_retries(&*ty, &address, &priors, &connection.client, connections, events).await;
+    let reading = Reading {
+        ty: &*ty,
+        address: &address,
+        connection: &connection,
+        connections,
+        events,
+    };
+    let new: Vec<bool> = batch.iter().map(|request| is_tainted(state, request)).collect();
+    let answers = reading.read_again(&priors, &new).await;
     for request in &batch {
         events.event(Event::Finished {
             address: request.address().clone(),
@@ -203,46 +215,78 @@ async fn read_batch(
     batch.into_iter().zip(answers).collect()
 }
 
-/// Reads several objects; those whose read failed in a way that may pass are read again.
-async fn read_with_retries(
-    ty: &dyn AnyResource,
-    address: &ResourceAddress,
-    priors: &[Value],
-    client: &stack_provider::AnyClient,
-    connections: &Connections,
-    events: &dyn Events,
-) -> Vec<Result<Option<Value>, ProviderError>> {
-    let cx = connections.cx(Duration::from_secs(120));
-    let mut tries = 0;
-    loop {
-        let mut answers = match cx.bounded(ty.read_many(&cx, client, priors)).await {
-            Ok(answers) => answers,
-            Err(error) => {
-                let text = error.to_string();
-                return priors
-                    .iter()
-                    .map(|_| Err(ProviderError::new(error.kind, text.clone())))
-                    .collect();
+/// Whether the request is about an object that was made in part.
+fn is_tainted(state: &State, request: &Request) -> bool {
+    let Request::Read { address, deposed, .. } = request else {
+        return false;
+    };
+    let object = state.object(address, deposed.as_ref());
+    object.is_some_and(|object| object.status == Status::Tainted)
+}
+
+/// An object, `None` where it is gone, or why it could not be read.
+type Read = Result<Option<Value>, ProviderError>;
+
+/// Reads of one type through one connection.
+struct Reading<'r> {
+    ty: &'r dyn AnyResource,
+    /// Of the first of them, for events.
+    address: &'r ResourceAddress,
+    connection: &'r Connection,
+    connections: &'r Connections,
+    events: &'r dyn Events,
+}
+
+impl Reading<'_> {
+    /// Reads several objects. Those that are `new` were made in part, perhaps a moment ago, and may not be visible yet:
+    /// where one seems to be gone it is looked for again.
+    async fn read_again(&self, priors: &[Value], new: &[bool]) -> Vec<Read> {
+        let mut answers = self.read(priors).await;
+        for pause in LOOKS.into_iter().skip(1) {
+            let unseen = |number: &usize| new[*number] && matches!(answers.get(*number), Some(Ok(None)));
+            let unseen: Vec<usize> = (0..priors.len()).filter(unseen).collect();
+            let cx = self.connections.cx(pause * 2);
+            if unseen.is_empty() || cx.sleep(pause).await.is_err() {
+                break;
             }
-        };
-        let retryable = answers
-            .iter()
-            .position(|a| a.as_ref().is_err_and(|e| e.kind.is_retryable()));
-        let Some(position) = retryable.filter(|_| tries < 5) else {
-            return answers;
-        };
-        let error = match answers.swap_remove(position) {
-            Err(error) => error,
-            Ok(_) => return answers,
-        };
-        if let Err(error) = retry::wait(&cx, events, address, tries, error).await {
-            let text = error.to_string();
-            return priors
-                .iter()
-                .map(|_| Err(ProviderError::new(error.kind, text.clone())))
-                .collect();
+            let again: Vec<Value> = unseen.iter().map(|number| priors[*number].clone()).collect();
+            for (number, answer) in unseen.into_iter().zip(self.read(&again).await) {
+                answers[number] = answer;
+            }
         }
-        tries += 1;
+        answers
+    }
+
+    /// Reads several objects; while a read fails in a way that may pass all are read again.
+    async fn read(&self, priors: &[Value]) -> Vec<Read> {
+        let cx = self.connections.cx(Duration::from_secs(120));
+        let client = &self.connection.client;
+        let all = |error: ProviderError| -> Vec<Read> {
+            let text = error.to_string();
+            let same = |_| Err(ProviderError::new(error.kind, text.clone()));
+            priors.iter().map(same).collect()
+        };
+        let mut tries = 0;
+        loop {
+            let mut answers = match cx.bounded(self.ty.read_many(&cx, client, priors)).await {
+                Ok(answers) => answers,
+                Err(error) => return all(error),
+            };
+            let retryable = answers
+                .iter()
+                .position(|a| a.as_ref().is_err_and(|e| e.kind.is_retryable()));
+            let Some(position) = retryable.filter(|_| tries < 5) else {
+                return answers;
+            };
+            let error = match answers.swap_remove(position) {
+                Err(error) => error,
+                Ok(_) => return answers,
+            };
+            if let Err(error) = retry::wait(&cx, self.events, self.address, tries, error).await {
+                return all(error);
+            }
+            tries += 1;
+        }
     }
 }
 

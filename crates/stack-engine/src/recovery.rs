@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use stack_core::{Diagnostic, Diagnostics, Value};
-use stack_plan::{Catalog as _, with_marks};
+use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Schema, Value};
+use stack_plan::{Catalog as _, identity, same_system, with_marks};
 use stack_provider::{ErrorKind, Owner, ProviderError};
 use stack_state::{Begin, Object, Outcome, Pending, Record, State, Status, Verb};
 
@@ -13,14 +13,12 @@ use crate::connections::Connections;
 use crate::event::{Doing, Event, Events};
 use crate::store::Store;
 
-/// Pauses between looks for an object that may not be visible yet.
-const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2)];
-
 /// Ends every pending operation: adopts what a create made, keeps what an update changed, and drops what a delete
 /// removed. The caller holds the lock; planning comes after.
 ///
 /// # Errors
-/// The system of an operation cannot be asked, or does not answer clearly; the operation stays pending.
+/// The system of an operation cannot be asked, or does not answer clearly; the operation stays pending, unless it is one
+/// inside an object that is managed too.
 pub async fn recover(
     state: &State,
     store: &Store,
@@ -46,7 +44,11 @@ pub async fn recover(
             interrupt,
             pending,
         };
-        match recovery.outcome().await {
+        let outcome = match recovery.outcome().await {
+            Err(error) if error.kind != ErrorKind::Cancelled => recovery.unasked().ok_or(error),
+            outcome => outcome,
+        };
+        match outcome {
             Ok((outcome, text)) => {
                 let restore = recovery.restore(&outcome);
                 let content = recovery.content(&outcome);
@@ -96,6 +98,14 @@ fn verb(verb: Verb) -> &'static str {
     }
 }
 
+/// Whether an error says something of the system or of us, and nothing of the object.
+fn says_nothing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Cancelled | ErrorKind::Denied | ErrorKind::Unavailable | ErrorKind::Throttled
+    )
+}
+
 struct Recovery<'r> {
     state: &'r State,
     store: &'r Store,
@@ -108,7 +118,8 @@ struct Recovery<'r> {
 impl Recovery<'_> {
     async fn outcome(&self) -> Result<(Outcome, &'static str), ProviderError> {
         let begin = &self.pending.begin;
-        if self.container_is_gone().await? {
+        // Where that cannot be found out, the object itself may still answer.
+        if matches!(self.container_is_gone().await, Ok(true)) {
             let unmade = begin.action == Verb::Create && !self.pending.partial;
             let outcome = if unmade { Outcome::Failed } else { Outcome::Removed };
             return Ok((outcome, "it is gone together with what it lived in"));
@@ -121,25 +132,15 @@ impl Recovery<'_> {
                 let message = format!("this version has no resource type {}", begin.address.ty);
                 ProviderError::new(ErrorKind::InvalidArgument, message)
             })?;
-        let arguments = self
-            .state
-            .providers
-            .get(&begin.provider)
-            .cloned()
-            .unwrap_or_else(|| {
-                let schema = self
-                    .connections
-                    .providers
-                    .provider(&begin.provider.name)
-                    .cloned()
-                    .unwrap_or_default();
-                Value::object(
-                    schema
-                        .attributes
-                        .iter()
-                        .map(|(n, a)| (n.clone(), Value::Null(a.ty.clone()))),
-                )
-            });
+        let Some(arguments) = self.arguments(&begin.provider, &begin.identity) else {
+            // Asking in another system would give an answer about another object.
+            if begin.action == Verb::Create {
+                let message = format!("{} leads to another system by now", begin.provider);
+                return Err(ProviderError::new(ErrorKind::InvalidArgument, message));
+            }
+            // The state still has the object as it was, and the plan says what becomes of it.
+            return Ok((Outcome::Failed, "nothing leads to the system it is in any more"));
+        };
         let connection = self.connections.get(&begin.provider, &arguments).await?;
         let cx = self.connections.cx(ty.timeout());
         let call = Call {
@@ -158,41 +159,77 @@ impl Recovery<'_> {
         }
     }
 
-    /// Whether the object that contains this one is gone, so that there is nothing to ask.
-    async fn container_is_gone(&self) -> Result<bool, ProviderError> {
-        let begin = &self.pending.begin;
-        let Some(identity) = begin.identity.as_mapping() else {
-            return Ok(false);
+    /// The recorded arguments of a provider configuration, if they lead to the system of this identity.
+    fn arguments(&self, provider: &ProviderAddress, then: &Value) -> Option<Value> {
+        let schema = self.connections.providers.provider(&provider.name);
+        let Some(recorded) = self.state.providers.get(provider) else {
+            let attributes = schema.into_iter().flat_map(|schema| &schema.attributes);
+            let unset = attributes.map(|(name, a)| (name.clone(), Value::Null(a.ty.clone())));
+            return Some(Value::object(unset));
         };
-        for id in identity.values().filter_map(Value::as_str) {
-            let container = self.state.objects().find(|(_, deposed, object)| {
-                deposed.is_none() && object.attributes.attribute("id").and_then(Value::as_str) == Some(id)
-            });
-            let Some((address, _, object)) = container else {
-                continue;
-            };
-            let Some(ty) = self.connections.providers.resource_type(&address.ty) else {
-                continue;
-            };
-            let Some(arguments) = self.state.providers.get(&object.provider) else {
-                continue;
-            };
-            let connection = self.connections.get(&object.provider, arguments).await?;
-            let call = Call {
-                cx: self.connections.cx(Duration::from_secs(120)),
-                ty,
-                connection,
-                address,
-                store: self.store,
-                events: self.events,
-                interrupt: self.interrupt,
-            };
-            return Ok(call.read(&object.attributes).await?.is_none());
-        }
-        Ok(false)
+        let there = schema.is_none_or(|schema| same_system(&identity(schema, recorded), then));
+        there.then(|| recorded.clone())
     }
 
-    fn object(&self, call: &Call<'_>, value: Value, status: Status) -> Object {
+    /// The managed object that contains this one.
+    fn container(&self) -> Option<(&ResourceAddress, &Object)> {
+        let identity = self.pending.begin.identity.as_mapping()?;
+        identity.values().filter_map(Value::as_str).find_map(|id| {
+            let mut objects = self.state.objects();
+            let container = objects.find(|(_, deposed, object)| {
+                deposed.is_none() && object.attributes.attribute("id").and_then(Value::as_str) == Some(id)
+            });
+            container.map(|(address, _, object)| (address, object))
+        })
+    }
+
+    /// Whether the object that contains this one is gone, so that there is nothing to ask.
+    async fn container_is_gone(&self) -> Result<bool, ProviderError> {
+        let Some((address, object)) = self.container() else {
+            return Ok(false);
+        };
+        let Some(ty) = self.connections.providers.resource_type(&address.ty) else {
+            return Ok(false);
+        };
+        let Some(arguments) = self.arguments(&object.provider, &object.identity) else {
+            return Ok(false);
+        };
+        let connection = self.connections.get(&object.provider, &arguments).await?;
+        let call = Call {
+            cx: self.connections.cx(Duration::from_secs(120)),
+            ty,
+            connection,
+            address,
+            store: self.store,
+            events: self.events,
+            interrupt: self.interrupt,
+        };
+        Ok(call.read(&object.attributes).await?.is_none())
+    }
+
+    /// How an operation ends that nobody can be asked about, because the managed object around it does not answer. What
+    /// is inside is lost with its container at the latest, so it must not stand in the way of ending that: what may be
+    /// there is recorded as half made, and what was there as it was.
+    fn unasked(&self) -> Option<(Outcome, &'static str)> {
+        self.container()?;
+        let begin = &self.pending.begin;
+        let outcome = match begin.action {
+            Verb::Update | Verb::Delete => Outcome::Failed,
+            Verb::Create => {
+                begin.natural_key.as_ref()?;
+                let ty = self.connections.providers.resource_type(&begin.address.ty)?;
+                let current = self
+                    .state
+                    .current(&begin.address)
+                    .filter(|_| self.pending.partial);
+                let value = current.map_or(&begin.planned, |object| &object.attributes);
+                Outcome::Tainted(self.object(ty.schema(), value.clone(), Status::Tainted))
+            }
+        };
+        Some((outcome, "what it is in does not answer"))
+    }
+
+    fn object(&self, schema: &Schema, value: Value, status: Status) -> Object {
         let begin = &self.pending.begin;
         let current = self.state.object(&begin.address, begin.deposed.as_ref());
         let token = match begin.action {
@@ -204,8 +241,8 @@ impl Recovery<'_> {
             status,
             schema_version: begin.schema_version,
             attributes: with_marks(
-                call.ty.schema(),
-                with_marks(call.ty.schema(), value, Some(marks)),
+                schema,
+                with_marks(schema, value, Some(marks)),
                 Some(&begin.planned),
             ),
             private: None,
@@ -226,15 +263,12 @@ impl Recovery<'_> {
             address: begin.address.clone(),
             environment: self.state.environment.clone(),
         };
-        let mut found = None;
-        for pause in LOOKS {
-            call.cx.sleep(pause).await?;
-            found = call.find(&owner, &begin.planned).await?;
-            if found.is_some() {
-                break;
-            }
-        }
-        let Some(found) = found else {
+        let reported = self
+            .state
+            .current(&begin.address)
+            .filter(|_| self.pending.partial);
+        let reported = reported.map(|object| &object.attributes);
+        let Some(found) = call.look(&owner, &begin.planned, reported).await? else {
             // An object that was reported once and is not found any more is gone, not unmade.
             let outcome = if self.pending.partial {
                 Outcome::Removed
@@ -246,7 +280,7 @@ impl Recovery<'_> {
         if begin.natural_key.is_some() {
             // Nothing was there before, so this is ours; the plan brings it to what is configured now.
             return Ok((
-                Outcome::Written(self.object(call, found, Status::Ready)),
+                Outcome::Written(self.object(call.ty.schema(), found, Status::Ready)),
                 "adopted",
             ));
         }
@@ -257,14 +291,14 @@ impl Recovery<'_> {
         };
         match call.run(again, None).await {
             Ok(value) => Ok((
-                Outcome::Written(self.object(call, value, Status::Ready)),
+                Outcome::Written(self.object(call.ty.schema(), value, Status::Ready)),
                 "adopted",
             )),
-            Err(failure) if failure.error.kind == ErrorKind::Cancelled => Err(failure.error),
-            Err(failure) => {
-                let value = failure.object.map_or(found, |object| *object);
+            Err(broken) if says_nothing(broken.error.kind) => Err(broken.error),
+            Err(broken) => {
+                let value = broken.object.map_or(found, |object| *object);
                 Ok((
-                    Outcome::Tainted(self.object(call, value, Status::Tainted)),
+                    Outcome::Tainted(self.object(call.ty.schema(), value, Status::Tainted)),
                     "found incomplete",
                 ))
             }
@@ -278,7 +312,7 @@ impl Recovery<'_> {
         };
         match call.read(&current.attributes).await? {
             Some(value) => Ok((
-                Outcome::Written(self.object(call, value, current.status)),
+                Outcome::Written(self.object(call.ty.schema(), value, current.status)),
                 "read as it is now",
             )),
             None => Ok((Outcome::Removed, "it is gone")),
@@ -290,7 +324,11 @@ impl Recovery<'_> {
         let Some(current) = self.state.object(&begin.address, begin.deposed.as_ref()) else {
             return Ok((Outcome::Removed, "it is not managed any more"));
         };
-        match call.read(&current.attributes).await? {
+        let read = match current.status {
+            Status::Ready => call.read(&current.attributes).await?,
+            Status::Tainted => call.read_new(&current.attributes).await?,
+        };
+        match read {
             Some(_) => Ok((Outcome::Failed, "it still exists")),
             None => Ok((Outcome::Removed, "it is gone")),
         }
@@ -315,10 +353,12 @@ impl Recovery<'_> {
             return None;
         }
         let instance = self.state.instances.get(&begin.address)?;
-        if instance.current.is_some() || instance.deposed.len() != 1 {
+        // What is there now is the half-made replacement itself, which is gone.
+        if instance.current.is_some() && !self.pending.partial {
             return None;
         }
-        let key = instance.deposed.keys().next()?.clone();
+        // Keys sort by age; others have been waiting to be deleted for longer.
+        let key = instance.deposed.keys().next_back()?.clone();
         Some(Record::Restore {
             address: begin.address.clone(),
             key,

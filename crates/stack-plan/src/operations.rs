@@ -91,17 +91,15 @@ impl Operation {
 }
 
 /// A key for an object that makes room in this plan: the same for the same state and address, so that planning twice
-/// gives one plan.
+/// gives one plan. Keys sort by age, so that recovery knows which object made room last.
 fn deposed_key(walk: &Walk<'_, '_>, address: &ResourceAddress) -> DeposedKey {
     // FNV-1a: short, stable across versions of the compiler, and collisions only matter within one instance.
-    let text = format!(
-        "{}/{}/{address}",
-        walk.input.state.lineage, walk.input.state.serial
-    );
+    let serial = walk.input.state.serial;
+    let text = format!("{}/{serial}/{address}", walk.input.state.lineage);
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
     });
-    DeposedKey::from(format!("{:08x}", hash >> 32))
+    DeposedKey::from(format!("{serial:08x}{:08x}", hash >> 32))
 }
 
 /// What the configuration says about an object besides its arguments, recorded with it.

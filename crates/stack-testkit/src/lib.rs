@@ -1,5 +1,6 @@
 //! Fakes and environments for tests.
 
+pub mod cloud;
 mod fake_remote;
 mod fault_proxy;
 

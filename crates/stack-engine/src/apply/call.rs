@@ -49,6 +49,36 @@ pub(crate) struct Call<'c> {
     pub(crate) interrupt: &'c Interrupt,
 }
 
+/// Pauses before each look for an object that may not be visible yet.
+pub(crate) const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2)];
+
+/// A verb that failed for good.
+pub(crate) struct Broken {
+    /// Why.
+    pub(crate) error: ProviderError,
+    /// The object as far as the provider knows it.
+    pub(crate) object: Option<Box<Value>>,
+    /// Some try may have taken effect without saying so.
+    pub(crate) unclear: bool,
+}
+
+/// Whether a call that ended so may have taken effect.
+fn is_unclear(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::InvalidArgument
+        | ErrorKind::Denied
+        | ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::AlreadyExists
+        | ErrorKind::Throttled => false,
+        ErrorKind::NotYetVisible
+        | ErrorKind::Unavailable
+        | ErrorKind::Timeout
+        | ErrorKind::Cancelled
+        | ErrorKind::Internal => true,
+    }
+}
+
 /// A verb with its arguments.
 #[derive(Clone)]
 pub(crate) enum Verb {
@@ -64,23 +94,35 @@ impl Call<'_> {
         &self,
         verb: Verb,
         partial: Option<&dyn Fn(Value) -> Record>,
-    ) -> Result<Value, Failure<Value>> {
+    ) -> Result<Value, Broken> {
         let _permit = self.connection.calls.acquire().await;
-        let mut tries = 0;
+        let (mut tries, mut unclear) = (0, false);
         loop {
             let failure = match self.once(verb.clone(), tries, partial).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
+            unclear |= is_unclear(failure.error.kind);
             match retry::wait(&self.cx, self.events, self.address, tries, failure.error).await {
                 Ok(()) => tries += 1,
                 Err(error) => {
-                    return Err(Failure {
+                    return Err(Broken {
                         error,
                         object: failure.object,
+                        unclear,
                     });
                 }
             }
+        }
+    }
+
+    /// The same way with a time of its own.
+    pub(crate) fn within(&self, cx: Cx) -> Self {
+        Self {
+            ty: self.ty.clone(),
+            connection: self.connection.clone(),
+            cx,
+            ..*self
         }
     }
 
@@ -170,6 +212,39 @@ impl Call<'_> {
             }
             tries += 1;
         }
+    }
+
+    /// Looks for the object of a create of which it is not known whether it took effect: more than once, because what was
+    /// made a moment ago may not be visible yet, and at the object itself where the call had said which it is.
+    pub(crate) async fn look(
+        &self,
+        owner: &Owner,
+        planned: &Value,
+        reported: Option<&Value>,
+    ) -> Result<Option<Value>, ProviderError> {
+        for pause in LOOKS {
+            self.cx.sleep(pause).await?;
+            let found = self.find(owner, planned).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        match reported {
+            Some(object) => self.read(object).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Reads an object that was made in part, perhaps a moment ago: one look that does not see it says little.
+    pub(crate) async fn read_new(&self, prior: &Value) -> Result<Option<Value>, ProviderError> {
+        for pause in LOOKS {
+            self.cx.sleep(pause).await?;
+            let found = self.read(prior).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// Reads one object; retried like any call.

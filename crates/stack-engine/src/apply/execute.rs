@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use stack_core::{Diagnostic, Diagnostics, Value};
 use stack_plan::{Change, Operation, ResourceType, Work, agrees, identity, postconditions, with_marks};
-use stack_provider::{ErrorKind, Failure, Owner, Ownership, ProviderError};
+use stack_provider::{ErrorKind, Owner, Ownership, ProviderError};
 use stack_state::{Begin, DeposedKey, Object, OperationId, Outcome, Record, Status, Token, Verb as Recorded};
 
-use super::call::{Call, Verb};
+use super::call::{Broken, Call, Verb};
 use super::context::{Context, not_recorded};
 use super::prepare;
 use crate::event::{Doing, Event};
+
+/// How long it may take to find out what a failed create has left behind, its own time being over.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// How an operation ended for the scheduler.
 pub(super) enum Ended {
@@ -108,6 +111,25 @@ fn storable(value: &Value) -> Value {
         Value::Unknown(unknown) => Value::Null(unknown.ty.clone()).mark(part.marks()),
         _ => part,
     })
+}
+
+/// What a failed create has left behind after all. It is looked for thoroughly where something may have been made, and
+/// then not being able to look is an error.
+async fn left_behind(
+    call: &Call<'_>,
+    owner: &Owner,
+    planned: &Value,
+    reported: Option<&Value>,
+    unclear: bool,
+) -> std::result::Result<Option<Value>, ProviderError> {
+    if unclear || reported.is_some() {
+        return call.look(owner, planned, reported).await;
+    }
+    match call.find(owner, planned).await {
+        // The create said that it did nothing; whoever may not create may not be allowed to look either.
+        Err(error) if error.kind != ErrorKind::Cancelled => Ok(None),
+        found => found,
+    }
 }
 
 struct Run<'r, 'c> {
@@ -308,9 +330,9 @@ impl<'c> Run<'_, 'c> {
         let (id, records) = self.begin(&connected, Recorded::Create, None, &token, &planned);
         before.extend(records);
         self.append(before).await?;
-        let reported = std::cell::Cell::new(false);
+        let reported = std::cell::RefCell::new(None);
         let partial = |value: Value| {
-            reported.set(true);
+            reported.replace(Some(value.clone()));
             let value = with_marks(connected.call.ty.schema(), value, Some(&config));
             let object = self.object(&connected, &value, Status::Tainted, Some(token.clone()));
             Record::Partial {
@@ -320,15 +342,23 @@ impl<'c> Run<'_, 'c> {
         };
         match connected.call.run(verb, Some(&partial)).await {
             Ok(value) => self.written(&connected, made(value, Some(id)), Vec::new()).await,
-            Err(failure) if failure.error.kind == ErrorKind::Cancelled => Err(Ended::Abandoned),
-            Err(Failure { error, object }) => {
+            Err(broken) if broken.error.kind == ErrorKind::Cancelled => Err(Ended::Abandoned),
+            Err(Broken {
+                error,
+                object,
+                unclear,
+            }) => {
+                let reported = reported.take();
                 let left = match object {
-                    Some(object) => Some(*object),
-                    None => self.left_behind(&connected, &owner, &planned).await,
+                    Some(object) => Ok(Some(*object)),
+                    None => {
+                        let call = connected.call.within(context.connections.cx(LOOK));
+                        left_behind(&call, &owner, &planned, reported.as_ref(), unclear).await
+                    }
                 };
                 let mut records = Vec::new();
                 match left {
-                    Some(value) => {
+                    Ok(Some(value)) => {
                         let value = with_marks(connected.call.ty.schema(), value, Some(&config));
                         let object = self.object(&connected, &value, Status::Tainted, Some(token.clone()));
                         records.push(Record::End {
@@ -336,12 +366,11 @@ impl<'c> Run<'_, 'c> {
                             outcome: Outcome::Tainted(object),
                         });
                     }
-                    None => {
+                    Ok(None) => {
                         // A half-made object that is not found any more was cleaned up by the provider.
-                        let outcome = if reported.get() {
-                            Outcome::Removed
-                        } else {
-                            Outcome::Failed
+                        let outcome = match reported {
+                            Some(_) => Outcome::Removed,
+                            None => Outcome::Failed,
                         };
                         records.push(Record::End {
                             operation: id,
@@ -353,6 +382,8 @@ impl<'c> Run<'_, 'c> {
                             key: key.clone(),
                         }));
                     }
+                    // The operation stays open, and the next command looks.
+                    Err(looking) => return Err(self.not_known("Creating", error, looking)),
                 }
                 self.append(records).await?;
                 Err(self.failure("Creating", error))
@@ -360,14 +391,17 @@ impl<'c> Run<'_, 'c> {
         }
     }
 
-    /// What a failed create has left behind after all, in a time of its own.
-    async fn left_behind(&self, connected: &Connected<'_>, owner: &Owner, planned: &Value) -> Option<Value> {
-        let cx = self.context.connections.cx(Duration::from_secs(30));
-        let found = connected
-            .call
-            .ty
-            .find(&cx, &connected.call.connection.client, owner, planned);
-        cx.bounded(found).await.and_then(|found| found).ok().flatten()
+    /// The failure of an operation of which it is not known whether it took effect.
+    fn not_known(&self, what: &str, mut error: ProviderError, looking: ProviderError) -> Ended {
+        if looking.kind == ErrorKind::Cancelled {
+            return Ended::Abandoned;
+        }
+        let why = crate::observe::chain(looking);
+        let after = format!(
+            "; whether an object was made could not be found out ({why}), so the operation stays open and the next command looks for it"
+        );
+        error.message.push_str(&after);
+        self.failure(what, error)
     }
 
     /// An object that exists under the name we are about to use is not ours.
@@ -422,8 +456,8 @@ impl<'c> Run<'_, 'c> {
         self.append(records).await?;
         match connected.call.run(verb, None).await {
             Ok(value) => self.written(&connected, made(value, Some(id)), Vec::new()).await,
-            Err(failure) if failure.error.kind == ErrorKind::Cancelled => Err(Ended::Abandoned),
-            Err(Failure { error, object }) => {
+            Err(broken) if broken.error.kind == ErrorKind::Cancelled => Err(Ended::Abandoned),
+            Err(Broken { error, object, .. }) => {
                 let outcome = object.map_or(Outcome::Failed, |value| {
                     let value = with_marks(connected.call.ty.schema(), *value, Some(&config));
                     Outcome::Written(self.object(&connected, &value, Status::Ready, token.clone()))
@@ -529,14 +563,14 @@ impl<'c> Run<'_, 'c> {
                 self.append(self.with_content(end)).await?;
                 Ok(id)
             }
-            Err(failure) if failure.error.kind == ErrorKind::Cancelled => Err(Ended::Abandoned),
-            Err(failure) => {
+            Err(broken) if broken.error.kind == ErrorKind::Cancelled => Err(Ended::Abandoned),
+            Err(broken) => {
                 self.append(vec![Record::End {
                     operation,
                     outcome: Outcome::Failed,
                 }])
                 .await?;
-                Err(self.failure("Deleting", failure.error))
+                Err(self.failure("Deleting", broken.error))
             }
         }
     }

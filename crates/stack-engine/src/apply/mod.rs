@@ -9,7 +9,7 @@ mod schedule;
 
 use std::collections::BTreeMap;
 
-pub(crate) use call::{Call, Verb as RemoteVerb};
+pub(crate) use call::{Call, LOOKS, Verb as RemoteVerb};
 use stack_core::{Diagnostics, ResourceAddress, Value};
 use stack_plan::{CheckResult, Plan, PlanInput};
 
