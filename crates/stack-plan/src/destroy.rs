@@ -10,7 +10,7 @@ use stack_core::{InstanceKey, ModulePath, ResourceAddress, Value};
 
 use crate::dependencies::without_keys;
 use crate::expansion::Expansion;
-use crate::orphans::{Ending, end_all};
+use crate::orphans::{Ending, end_all, end_left_out};
 use crate::planner::Walk;
 
 /// Plans the end of every recorded object.
@@ -62,6 +62,7 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
         }
     }
     end_all(walk, endings);
+    end_left_out(walk);
     // Evaluating providers against the state may fail where it matters to no object; only refusals stop a destroy.
     let evaluation = walk.evaluator.take_diagnostics();
     walk.warnings.extend(
@@ -107,7 +108,7 @@ fn taken_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
 }
 
 /// Resources (without instance key) that excluded objects depend on, and that stay with them.
-fn kept_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
+pub(crate) fn kept_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
     let excludes = &walk.input.options.excludes;
     let mut dependencies: BTreeMap<ResourceAddress, BTreeSet<&ResourceAddress>> = BTreeMap::new();
     let mut todo: Vec<&ResourceAddress> = Vec::new();

@@ -1,5 +1,7 @@
 //! Objects that end: those no longer configured, those replaced earlier, and in a destroy all of them.
 
+use std::collections::HashSet;
+
 use stack_config::configuration::ResourceKey;
 use stack_core::address::Target;
 use stack_core::{Diagnostic, Diagnostics, InstanceKey, ModulePath, ResourceAddress, Value};
@@ -10,7 +12,7 @@ use crate::dependencies::without_keys;
 use crate::planner::{Reach, Walk};
 use crate::propose::with_marks;
 use crate::request::Answer;
-use crate::{Mode, ResourceType, instance};
+use crate::{Mode, ResourceType, destroy, instance};
 
 /// An object that is to end, and why.
 pub(crate) struct Ending<'w> {
@@ -23,9 +25,15 @@ pub(crate) struct Ending<'w> {
 /// Plans the end of everything that is not configured.
 pub(crate) fn plan(walk: &mut Walk<'_, '_>) {
     let moves = walk.moves;
+    let kept = destroy::kept_along(walk);
     let mut endings = Vec::new();
     for (address, instance) in &moves.instances {
         if !walk.is_included(address) {
+            walk.left_out.insert(address.clone());
+            continue;
+        }
+        if !walk.wanted.contains(address) && kept.contains(&without_keys(address)) {
+            walk.left_out.insert(address.clone());
             continue;
         }
         if let Some(object) = &instance.current
@@ -58,6 +66,47 @@ pub(crate) fn plan(walk: &mut Walk<'_, '_>) {
         }
     }
     end_all(walk, endings);
+    end_left_out(walk);
+}
+
+/// Plans the end of what `--target` or `--exclude` leave out, and that ends with its container all the same.
+pub(crate) fn end_left_out(walk: &mut Walk<'_, '_>) {
+    if walk.left_out.is_empty() && walk.included.is_none() {
+        return;
+    }
+    let moves = walk.moves;
+    let planned: HashSet<(ResourceAddress, Option<DeposedKey>)> = walk
+        .changes
+        .iter()
+        .map(|change| (change.address.clone(), change.deposed.clone()))
+        .collect();
+    let mut left = Vec::new();
+    for (address, instance) in &moves.instances {
+        let current = instance.current.iter().map(|object| (None, object));
+        for (deposed, object) in current.chain(instance.deposed.iter().map(|(k, o)| (Some(k), o))) {
+            if !planned.contains(&(address.clone(), deposed.cloned())) {
+                left.push(Ending {
+                    address,
+                    deposed,
+                    object,
+                    reason: None,
+                });
+            }
+        }
+    }
+    left.sort_by_key(|ending| depth(walk, ending.object));
+    for ending in &left {
+        if !walk.containers.ends(ending.object) {
+            continue;
+        }
+        match walk.input.configuration.resource(ending.address) {
+            Some(resource) if resource.lifecycle.prevent_destroy && ending.deposed.is_none() => {
+                let refusal = instance::refused(ending.address, resource);
+                walk.evaluator.report(refusal);
+            }
+            _ => end(walk, ending),
+        }
+    }
 }
 
 /// Plans the end of several objects, containers before what they contain.
@@ -152,7 +201,7 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
     } = ending;
     let contained = walk.containers.ends(object);
     let keeps = keeps(walk, address, object);
-    if !keeps && walk.input.options.mode != Mode::RefreshOnly {
+    if (contained || !keeps) && walk.input.options.mode != Mode::RefreshOnly {
         // Gone or not, it ends, and what is inside it need not be asked for.
         walk.containers.end(object);
     }
@@ -175,6 +224,9 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
         Seen::Elsewhere => object.attributes.clone(),
     };
     if walk.input.options.mode == Mode::RefreshOnly {
+        if contained {
+            instance::note_gone_along(walk, address, object, before);
+        }
         return;
     }
     if lost && !keeps {
