@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use stack_core::{Diagnostic, ResourceAddress, Severity, SourceMap};
+use stack_engine::Finding;
 use stack_engine::event::{Doing, Event, Events};
 use stack_plan::{Plan, Reason};
 use stack_state::{CheckStatus, DeposedKey};
@@ -92,6 +93,14 @@ enum Line<'a> {
     Recovered {
         address: String,
         outcome: &'a str,
+    },
+    Recovery {
+        address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deposed: Option<&'a str>,
+        begun: &'static str,
+        recover: &'static str,
+        detail: &'a str,
     },
     Check {
         address: &'a str,
@@ -271,6 +280,21 @@ pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> S
         },
         None,
     )
+}
+
+/// What an apply does first about operations that an earlier run began and did not end.
+pub(crate) fn recovery_lines(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        let line = Line::Recovery {
+            address: finding.address.to_string(),
+            deposed: finding.deposed.as_ref().map(DeposedKey::as_str),
+            begun: finding.begun_word(),
+            recover: finding.verdict.word(),
+            detail: &finding.detail,
+        };
+        write(line, None)
+    };
+    findings.iter().map(line).collect()
 }
 
 /// A plan: drift, changes, and their number.
