@@ -12,6 +12,7 @@ use crate::dependencies::without_keys;
 use crate::expansion::Expansion;
 use crate::orphans::{Ending, end_all, end_left_out};
 use crate::planner::Walk;
+use crate::prevent::prevents_end;
 
 /// Plans the end of every recorded object.
 pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
@@ -38,8 +39,8 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
             continue;
         }
         if let Some(resource) = walk.input.configuration.resource(address)
-            && resource.lifecycle.prevent_destroy
             && instance.current.is_some()
+            && prevents_end(walk, address, resource)
         {
             refusals.push(crate::instance::refused(address, resource));
             continue;

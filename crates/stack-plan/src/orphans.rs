@@ -10,6 +10,7 @@ use stack_state::{DeposedKey, Object};
 use crate::change::{Action, Change, Reason};
 use crate::dependencies::without_keys;
 use crate::planner::{Reach, Walk};
+use crate::prevent::prevents_end;
 use crate::propose::with_marks;
 use crate::request::Answer;
 use crate::{Mode, ResourceType, destroy, instance};
@@ -41,8 +42,8 @@ pub(crate) fn plan(walk: &mut Walk<'_, '_>) {
         {
             // Without a `for_each` key or below a lower `count` the block is still there, and what it says holds.
             if let Some(resource) = walk.input.configuration.resource(address)
-                && resource.lifecycle.prevent_destroy
                 && walk.input.options.mode == Mode::Normal
+                && prevents_end(walk, address, resource)
             {
                 let refusal = instance::refused(address, resource);
                 walk.evaluator.report(refusal);
@@ -100,9 +101,10 @@ pub(crate) fn end_left_out(walk: &mut Walk<'_, '_>) {
             continue;
         }
         match walk.input.configuration.resource(ending.address) {
-            Some(resource) if resource.lifecycle.prevent_destroy && ending.deposed.is_none() => {
+            Some(resource) if ending.deposed.is_none() && prevents_end(walk, ending.address, resource) => {
                 let refusal = instance::refused(ending.address, resource);
-                walk.evaluator.report(refusal);
+                let hint = "it would end with what it lives in: leave that out as well";
+                walk.evaluator.report(refusal.hint(hint));
             }
             _ => end(walk, ending),
         }
@@ -239,23 +241,15 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
     }
     let (action, reason) = match (contained || lost, keeps) {
         (true, _) => (Action::Forget, Some(Reason::ContainerEnds)),
-        (false, true) => (Action::Forget, reason.clone()),
+        (false, true) => (Action::Forget, Some(why_kept(walk, address))),
         (false, false) => (Action::Delete, reason.clone()),
     };
     walk.change(Change {
-        address: (*address).clone(),
         previous_address: walk.moves.previous.get(*address).cloned(),
         deposed: deposed.cloned(),
-        action,
         reason,
         before: Some(before),
-        after: None,
-        replace_paths: Vec::new(),
-        provider: object.provider.clone(),
-        importing: None,
-        rendered: None,
-        not_checked: None,
-        config: None,
+        ..Change::new(address, object.provider.clone(), action)
     });
 }
 
@@ -265,6 +259,16 @@ pub(crate) fn keeps(walk: &Walk<'_, '_>, address: &ResourceAddress, object: &Obj
     match walk.input.configuration.resource(address) {
         Some(resource) => !resource.lifecycle.destroy,
         None => object.delete.keep || removed_keeps(walk, address),
+    }
+}
+
+/// What keeps an object that is no longer managed.
+fn why_kept(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Reason {
+    let configured = walk.input.configuration.resource(address).is_some();
+    if !configured && removed_keeps(walk, address) {
+        Reason::Removed
+    } else {
+        Reason::Kept
     }
 }
 

@@ -542,6 +542,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.warnings
             .extend(targets::unmatched(&self.input, self.dependencies));
         self.left_behind();
+        moves::tell(&mut self);
         let outputs = outputs::plan(&self.evaluator);
         let failed = std::mem::take(&mut self.failed_data);
         let checks = match self.input.options.mode {

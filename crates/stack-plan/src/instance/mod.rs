@@ -198,12 +198,14 @@ pub(crate) fn managed(
     if !wrong.is_empty() {
         return Err(wrong.into());
     }
+    let prevents = crate::prevent::prevents(walk, address, resource, &repetition)?;
     let draft = Draft {
         ty,
         resource,
         address,
         number,
         repetition,
+        prevents,
         config,
         provider,
         arguments,
