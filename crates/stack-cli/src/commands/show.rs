@@ -40,15 +40,16 @@ impl Arguments {
         let workspace = Workspace::saved(&file, &self.variables)?;
         let plan = stack_engine::replay(workspace.input(file.planned_for(), &file.options), &file.answers)
             .map_err(|diagnostics| CommandError::from(diagnostics).with_sources(&workspace.map))?;
+        let findings = file.recovery.as_ref().map_or(&[][..], |looked| &looked.findings);
         if self.json {
-            ui.data(&document::plan_document(&plan, &file.variables, &file.timestamp));
+            let document = document::plan_document(&plan, findings, &file.variables, &file.timestamp);
+            ui.data(&document);
         } else {
             let view = PlanView {
                 plan: &plan,
                 catalog: &*workspace.providers,
                 paint: ui.out_paint(),
             };
-            let findings = file.recovery.as_ref().map_or(&[][..], |looked| &looked.findings);
             ui.data(&recovery::render(findings, ui.out_paint()));
             ui.data(&view.render());
         }

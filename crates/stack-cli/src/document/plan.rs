@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use stack_core::Value;
+use stack_engine::Finding;
 use stack_plan::{Action, Change, Drift, OutputChange, Plan};
+use stack_state::DeposedKey;
 
 use super::state::{CheckWire, NameWire, OutputWire, ResourceWire, Values, is_sensitive, text, tree};
 use super::value::{path, raw_value, sensitive, unknown};
@@ -29,8 +31,21 @@ struct PlanWire<'a> {
     resource_changes: Vec<ChangeWire<'a>>,
     output_changes: BTreeMap<&'a str, EffectWire<'a>>,
     prior_state: PriorWire,
+    /// What an apply settles first; absent where nothing is pending.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recoveries: Vec<RecoveryWire<'a>>,
     checks: Vec<CheckWire>,
     applyable: bool,
+}
+
+#[derive(Serialize)]
+struct RecoveryWire<'a> {
+    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deposed: Option<&'a str>,
+    begun: &'static str,
+    recover: &'static str,
+    detail: &'a str,
 }
 
 #[derive(Serialize)]
@@ -80,7 +95,21 @@ struct ImportWire<'a> {
 }
 
 /// A plan as a document, with its secrets.
-pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, timestamp: &str) -> String {
+pub(crate) fn plan_document(
+    plan: &Plan,
+    findings: &[Finding],
+    variables: &BTreeMap<Arc<str>, Value>,
+    timestamp: &str,
+) -> String {
+    fn recovery(finding: &Finding) -> RecoveryWire<'_> {
+        RecoveryWire {
+            address: finding.address.to_string(),
+            deposed: finding.deposed.as_ref().map(DeposedKey::as_str),
+            begun: finding.begun_word(),
+            recover: finding.verdict.word(),
+            detail: &finding.detail,
+        }
+    }
     let variables = variables.iter().map(|(name, value)| {
         (
             &**name,
@@ -106,13 +135,14 @@ pub(crate) fn plan_document(plan: &Plan, variables: &BTreeMap<Arc<str>, Value>, 
             format_version: "1.0",
             values: prior_values(plan),
         },
+        recoveries: findings.iter().map(recovery).collect(),
         checks: plan
             .checks
             .iter()
             .chain(&plan.conditions)
             .map(|c| CheckWire::new(&c.address, &c.status))
             .collect(),
-        applyable: plan.has_changes(),
+        applyable: plan.has_changes() || !findings.is_empty(),
     })
 }
 

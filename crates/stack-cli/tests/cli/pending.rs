@@ -116,6 +116,8 @@ fn a_plan_shows_what_was_made_and_its_apply_adopts_it() {
     let wanted = r#""type":"recovery","address":"rabbitmq_user.app","begun":"create","recover":"adopt","detail":"it was made""#;
     assert!(json.contains(wanted), "{json}");
     assert!(environment.run(&["show", "x.plan"]).out.contains(line));
+    let document = environment.run(&["show", "--json", "x.plan"]).out;
+    assert!(document.contains(r#""recover": "adopt""#), "{document}");
     let applied = environment.run(&["apply", "--auto-approve", "x.plan"]);
     assert_eq!(applied.code, 0, "{}", applied.all());
     let list = environment.run(&["state", "list"]).out;

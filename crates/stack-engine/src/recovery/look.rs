@@ -1,6 +1,7 @@
 //! What became of operations that an earlier run began and did not end, as far as reading can tell.
 
 use stack_core::{Diagnostic, ResourceAddress};
+use stack_provider::ProviderError;
 use stack_state::{Begin, DeposedKey, Outcome, Record, State, Verb, fold};
 
 use super::{Found, Recovery, not_recovered, verb};
@@ -120,11 +121,7 @@ pub async fn look(
                 let records = recovery.records(*operation, outcome);
                 looked.add(begin, verdict, text.to_owned(), records);
             }
-            Err(error) => {
-                let problem = not_recovered(begin, error);
-                looked.add(begin, Verdict::Unknown, problem.detail.clone(), Vec::new());
-                looked.warnings.push(unclear(&problem));
-            }
+            Err(error) => looked.unknown(begin, error),
         }
         events.event(Event::Finished {
             address,
@@ -158,18 +155,28 @@ fn unclear(problem: &Diagnostic) -> Diagnostic {
 }
 
 impl Looked {
+    /// Folds in the records of one operation; what cannot be folded is no answer either.
     fn add(&mut self, begin: &Begin, verdict: Verdict, detail: String, records: Vec<Record>) {
         let mut after = self.after.clone();
         let folded = records
             .into_iter()
             .try_for_each(|record| fold(&mut after, record));
-        let (verdict, detail) = match folded {
+        match folded {
             Ok(()) => {
                 self.after = after;
-                (verdict, detail)
+                self.note(begin, verdict, detail);
             }
-            Err(error) => (Verdict::Unknown, error.to_string()),
-        };
+            Err(error) => self.unknown(begin, ProviderError::internal(error.to_string())),
+        }
+    }
+
+    fn unknown(&mut self, begin: &Begin, error: ProviderError) {
+        let problem = not_recovered(begin, error);
+        self.note(begin, Verdict::Unknown, problem.detail.clone());
+        self.warnings.push(unclear(&problem));
+    }
+
+    fn note(&mut self, begin: &Begin, verdict: Verdict, detail: String) {
         self.findings.push(Finding {
             address: begin.address.clone(),
             deposed: begin.deposed.clone(),
