@@ -191,23 +191,20 @@ impl Case {
         };
         match self.content {
             Content::Moved | Content::MovedAndChanged => {
-                inside.push_str(&format!(
-                    "moved {{\n  from = {}\n  to = {}\n}}\n",
-                    named("c"),
-                    named("e")
-                ));
+                let (from, to) = (named("c"), named("e"));
+                write!(inside, "moved {{\n  from = {from}\n  to = {to}\n}}\n").unwrap();
             }
             Content::Forgotten => {
-                inside.push_str(&format!(
-                    "removed {{\n  from = {}\n  lifecycle {{\n    destroy = false\n  }}\n}}\n",
-                    named("c")
-                ));
+                let from = named("c");
+                write!(
+                    inside,
+                    "removed {{\n  from = {from}\n  lifecycle {{\n    destroy = false\n  }}\n}}\n"
+                )
+                .unwrap();
             }
             Content::Imported | Content::ImportedAndChanged if is_called => {
                 let (to, id) = (self.item("c"), content_id.expect("it was made"));
-                world
-                    .root
-                    .push_str(&format!("import {{\n  to = {to}\n  id = \"{id}\"\n}}\n"));
+                write!(world.root, "import {{\n  to = {to}\n  id = \"{id}\"\n}}\n").unwrap();
             }
             _ => {}
         }
