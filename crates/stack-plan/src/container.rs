@@ -9,7 +9,7 @@ use stack_core::{Diagnostic, ProviderAddress, ResourceAddress, Schema, Value};
 use stack_state::{DeposedKey, Instance, Object};
 
 use crate::Mode;
-use crate::change::Action;
+use crate::change::{Action, Change};
 use crate::planner::Walk;
 
 /// The identity arguments of a provider configuration; null if it has none.
@@ -142,11 +142,19 @@ pub(crate) fn made_in_what_ends(walk: &Walk<'_, '_>) -> Vec<Diagnostic> {
         .into_iter()
         .filter_map(|provider| Some((provider, leads_to_end(provider)?)))
         .collect();
+    // A replacement may have the id of what it replaces.
+    let remade = |change: &&Change| matches!(change.action, Action::Create) || change.action.is_replace();
+    let remade: HashSet<&str> = walk
+        .changes
+        .iter()
+        .filter(remade)
+        .filter_map(|change| change.after.as_ref()?.attribute("id")?.as_str())
+        .collect();
     let stays = |action: Action| !matches!(action, Action::Read | Action::Delete | Action::Forget);
     let changes = walk.changes.iter().filter(|change| stays(change.action));
     changes
         .filter_map(|change| {
-            let id = ending.get(&change.provider)?;
+            let id = ending.get(&change.provider).filter(|id| !remade.contains(id.as_str()))?;
             let detail = format!(
                 "{} is configured to be in the object \"{id}\", which ends in this plan: {} leads there.",
                 change.address, change.provider

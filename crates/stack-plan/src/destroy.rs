@@ -111,6 +111,9 @@ fn taken_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
 /// Resources (without instance key) that excluded objects depend on, and that stay with them.
 pub(crate) fn kept_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
     let excludes = &walk.input.options.excludes;
+    if excludes.is_empty() {
+        return BTreeSet::new();
+    }
     let mut dependencies: BTreeMap<ResourceAddress, BTreeSet<&ResourceAddress>> = BTreeMap::new();
     let mut todo: Vec<&ResourceAddress> = Vec::new();
     for (address, instance) in &walk.moves.instances {

@@ -36,6 +36,9 @@ pub(crate) fn apply(configuration: &Configuration, state: &State) -> Moves {
 
 /// Tells the moves of instances that nothing else is told of, because they are left out: their address changes all the same.
 pub(crate) fn tell(walk: &mut Walk<'_, '_>) {
+    if walk.moves.previous.is_empty() {
+        return;
+    }
     let told: BTreeSet<ResourceAddress> = walk.changes.iter().map(|c| c.address.clone()).collect();
     let moves = walk.moves;
     for (address, previous) in &moves.previous {

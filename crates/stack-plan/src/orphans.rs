@@ -1,7 +1,5 @@
 //! Objects that end: those no longer configured, those replaced earlier, and in a destroy all of them.
 
-use std::collections::HashSet;
-
 use stack_config::configuration::ResourceKey;
 use stack_core::address::Target;
 use stack_core::{Diagnostic, Diagnostics, InstanceKey, ModulePath, ResourceAddress, Value};
@@ -72,28 +70,20 @@ pub(crate) fn plan(walk: &mut Walk<'_, '_>) {
 
 /// Plans the end of what `--target` or `--exclude` leave out, and that ends with its container all the same.
 pub(crate) fn end_left_out(walk: &mut Walk<'_, '_>) {
-    if walk.left_out.is_empty() && walk.included.is_none() {
-        return;
-    }
     let moves = walk.moves;
-    let planned: HashSet<(ResourceAddress, Option<DeposedKey>)> = walk
-        .changes
-        .iter()
-        .map(|change| (change.address.clone(), change.deposed.clone()))
-        .collect();
     let mut left = Vec::new();
-    for (address, instance) in &moves.instances {
+    for address in &walk.left_out {
+        let Some((address, instance)) = moves.instances.get_key_value(address) else {
+            continue;
+        };
         let current = instance.current.iter().map(|object| (None, object));
-        for (deposed, object) in current.chain(instance.deposed.iter().map(|(k, o)| (Some(k), o))) {
-            if !planned.contains(&(address.clone(), deposed.cloned())) {
-                left.push(Ending {
-                    address,
-                    deposed,
-                    object,
-                    reason: None,
-                });
-            }
-        }
+        let deposed = instance.deposed.iter().map(|(key, object)| (Some(key), object));
+        left.extend(current.chain(deposed).map(|(deposed, object)| Ending {
+            address,
+            deposed,
+            object,
+            reason: None,
+        }));
     }
     left.sort_by_key(|ending| depth(walk, ending.object));
     for ending in &left {
