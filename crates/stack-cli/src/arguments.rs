@@ -115,7 +115,7 @@ pub(crate) struct PlanningArguments {
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) refresh: bool,
     /// Record what the real systems say and change nothing in them
-    #[arg(long, conflicts_with_all = ["destroy", "replace"])]
+    #[arg(long, conflicts_with_all = ["destroy", "replace", "refresh"])]
     pub(crate) refresh_only: bool,
     /// Remove every object
     #[arg(long)]

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use stack_engine::event::Event;
-use stack_engine::{Connections, Interrupt, PlanError};
+use stack_engine::{Connections, Interrupt, Looked, PlanError};
 use stack_plan::{Answers, Options, Plan};
 use stack_state::State;
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,6 +53,15 @@ impl Run {
             connections,
             events,
         })
+    }
+
+    /// Looks at what became of operations that are pending in a state; `None` if there are none.
+    pub(crate) async fn look(&self, state: &State) -> Option<Looked> {
+        if state.pending.is_empty() {
+            return None;
+        }
+        let looked = stack_engine::look(state, &self.connections, &*self.events, &self.interrupt).await;
+        Some(looked)
     }
 
     /// Makes a plan.

@@ -271,6 +271,7 @@ impl Resource {
             self.lifecycle
                 .replace_triggered_by
                 .iter()
+                .chain(&self.lifecycle.prevent_destroy)
                 .flat_map(Expr::references),
         );
         out
@@ -293,8 +294,8 @@ pub struct ProviderRef {
 pub struct Lifecycle {
     /// Replacement creates first; `None` where the block does not say.
     pub create_before_destroy: Option<bool>,
-    /// A plan that destroys it is an error.
-    pub prevent_destroy: bool,
+    /// Where it is true, a plan that destroys the object is an error; `None` where the block does not say, or says false.
+    pub prevent_destroy: Option<Expr>,
     /// Arguments whose changes are ignored.
     pub ignore_changes: IgnoreChanges,
     /// References whose change replaces the object; they may use `count.index` and `each` in an index.
@@ -313,7 +314,7 @@ impl Default for Lifecycle {
     fn default() -> Self {
         Self {
             create_before_destroy: None,
-            prevent_destroy: false,
+            prevent_destroy: None,
             ignore_changes: IgnoreChanges::default(),
             replace_triggered_by: Vec::new(),
             destroy: true,

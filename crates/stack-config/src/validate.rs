@@ -166,6 +166,7 @@ impl<'c> Validator<'c> {
         };
         self.conditions(&after, &resource.lifecycle.postconditions);
         self.replace_triggered_by(&inside, resource);
+        self.prevent_destroy(&inside, resource);
         self.resource_schema(resource);
         self.provider_of(module, resource);
     }

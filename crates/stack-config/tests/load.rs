@@ -142,7 +142,7 @@ resource "cloud_instance" "a" {
     assert_eq!(
         (
             lifecycle.create_before_destroy,
-            lifecycle.prevent_destroy,
+            lifecycle.prevent_destroy.is_some(),
             lifecycle.destroy
         ),
         (Some(true), false, false)

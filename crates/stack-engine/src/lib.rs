@@ -1,7 +1,7 @@
 //! Carries out plans: asks and changes the real systems, writes the journal, says what happens.
 //!
 //! The engine connects providers ([`Connections`]), answers the planner's questions ([`plan`]), applies a plan by the
-//! plan alone ([`apply`]), and finds out what became of what an earlier run began ([`recover`]). Everything it does is
+//! plan alone ([`apply`]), and finds out what became of what an earlier run began ([`look`], [`recover`]). Everything it does is
 //! told as an [`event::Event`] and recorded through the [`store::Store`].
 
 mod apply;
@@ -22,4 +22,4 @@ pub use catalog::Providers;
 pub use connections::Connections;
 pub use interrupt::Interrupt;
 pub use observe::{PlanError, plan, replay};
-pub use recovery::recover;
+pub use recovery::{Finding, Looked, Verdict, look, recover};

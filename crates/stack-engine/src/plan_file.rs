@@ -5,6 +5,7 @@
 //! else and derives the same plan again. Whatever is sensitive makes the whole file sealed with the state's key.
 
 mod answers;
+mod findings;
 mod sources;
 mod wire;
 
@@ -20,6 +21,8 @@ use stack_plan::{Answers, Options};
 use stack_state::State;
 use stack_state::seal::Sealer;
 use zeroize::Zeroizing;
+
+use crate::Looked;
 
 /// Everything a plan follows from.
 #[derive(Clone, Debug)]
@@ -40,6 +43,9 @@ pub struct PlanFile {
     pub options: Options,
     /// The state it rests on.
     pub state: State,
+    /// What became of the operations that are pending in that state, if there are any: the plan is made for the state
+    /// after them.
+    pub recovery: Option<Looked>,
     /// What the real systems said.
     pub answers: Answers,
 }
@@ -101,6 +107,13 @@ const CONTEXT: &str = "plan";
 const FIRST_LINE: &str = "stack plan 1";
 
 impl PlanFile {
+    /// The state that the plan is made for: with pending operations recovered.
+    pub fn planned_for(&self) -> &State {
+        self.recovery
+            .as_ref()
+            .map_or(&self.state, |recovery| &recovery.after)
+    }
+
     /// The bytes of the file. It is sealed if anything in it is sensitive.
     ///
     /// # Errors

@@ -1,11 +1,17 @@
 //! Finds out what became of operations that an earlier run began and did not end.
+//!
+//! Looking only reads, so a plan may do it; what it finds is carried out by who holds the lock.
+
+mod look;
 
 use std::time::Duration;
 
 use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Schema, Value};
 use stack_plan::{Catalog as _, identity, same_system, with_marks};
 use stack_provider::{ErrorKind, Owner, ProviderError};
-use stack_state::{Begin, Object, Outcome, Pending, Record, State, Status, Verb};
+use stack_state::{Begin, Object, OperationId, Outcome, Pending, Record, State, Status, Verb, fold};
+
+pub use look::{Finding, Looked, Verdict, look};
 
 use crate::Interrupt;
 use crate::apply::{Call, RemoteVerb};
@@ -26,7 +32,11 @@ pub async fn recover(
     events: &dyn Events,
     interrupt: &Interrupt,
 ) -> Result<(), Diagnostics> {
+    if state.pending.is_empty() {
+        return Ok(());
+    }
     let mut problems = Diagnostics::new();
+    let mut after = state.clone();
     for (operation, pending) in &state.pending {
         let address = &pending.begin.address;
         let doing = Doing::Recovering;
@@ -37,51 +47,35 @@ pub async fn recover(
             id: None,
         });
         let recovery = Recovery {
-            state,
-            store,
+            state: &after,
             connections,
             events,
             interrupt,
             pending,
         };
-        let outcome = match recovery.outcome().await {
-            Err(error) if error.kind != ErrorKind::Cancelled => recovery.unasked().ok_or(error),
-            outcome => outcome,
-        };
-        match outcome {
-            Ok((outcome, text)) => {
-                let restore = recovery.restore(&outcome);
-                let content = recovery.content(&outcome);
-                let end = Record::End {
-                    operation: *operation,
-                    outcome,
-                };
-                let records = [end].into_iter().chain(restore).chain(content).collect();
-                if let Err(error) = store.append(records).await {
-                    problems.push(Diagnostic::error(
-                        "STK0403",
-                        "State cannot be written",
-                        error.to_string(),
-                    ));
-                    return Err(problems);
-                }
-                events.event(Event::Recovered {
-                    address: address.clone(),
-                    outcome: text,
-                });
-            }
+        let (records, text) = match recovery.carried_out(store).await {
+            Ok((found, text)) => (recovery.records(*operation, found), text),
             Err(error) => {
-                let detail = format!(
-                    "An earlier run began to {} this object and did not finish, and it cannot be found out what became of it: {}",
-                    verb(pending.begin.action),
-                    crate::observe::chain(error)
-                );
-                let diagnostic = Diagnostic::error("STK0420", "Interrupted operation not recovered", detail)
-                    .address(address.clone())
-                    .hint("make the system reachable and run the command again; nothing is lost meanwhile");
-                problems.push(diagnostic);
+                problems.push(not_recovered(&pending.begin, error));
+                continue;
             }
+        };
+        if let Err(error) = store.append(records.clone()).await {
+            problems.push(Diagnostic::error(
+                "STK0403",
+                "State cannot be written",
+                error.to_string(),
+            ));
+            return Err(problems);
         }
+        for record in records {
+            // The store has folded the same records.
+            drop(fold(&mut after, record));
+        }
+        events.event(Event::Recovered {
+            address: address.clone(),
+            outcome: text,
+        });
     }
     if problems.has_errors() {
         Err(problems)
@@ -90,7 +84,19 @@ pub async fn recover(
     }
 }
 
-fn verb(verb: Verb) -> &'static str {
+/// The error of an operation whose end cannot be found out.
+fn not_recovered(begin: &Begin, error: ProviderError) -> Diagnostic {
+    let detail = format!(
+        "An earlier run began to {} this object and did not finish, and it cannot be found out what became of it: {}",
+        verb(begin.action),
+        crate::observe::chain(error)
+    );
+    Diagnostic::error("STK0420", "Interrupted operation not recovered", detail)
+        .address(begin.address.clone())
+        .hint("make the system reachable and run the command again; nothing is lost meanwhile")
+}
+
+pub(crate) fn verb(verb: Verb) -> &'static str {
     match verb {
         Verb::Create => "create",
         Verb::Update => "update",
@@ -106,9 +112,17 @@ fn says_nothing(kind: ErrorKind) -> bool {
     )
 }
 
+/// What looking at the real system says of an operation.
+enum Found {
+    /// How it ended.
+    Ended(Outcome),
+    /// A create made this object; the same call again picks it up and completes it.
+    Made(Object),
+}
+
 struct Recovery<'r> {
+    /// As it is after what was recovered before.
     state: &'r State,
-    store: &'r Store,
     connections: &'r Connections,
     events: &'r dyn Events,
     interrupt: &'r Interrupt,
@@ -116,14 +130,81 @@ struct Recovery<'r> {
 }
 
 impl Recovery<'_> {
-    async fn outcome(&self) -> Result<(Outcome, &'static str), ProviderError> {
+    /// Looks, and changes nothing.
+    async fn found(&self) -> Result<(Found, &'static str), ProviderError> {
+        self.or_unasked(self.asked().await)
+    }
+
+    /// What holds where nobody can be asked, in place of an error.
+    fn or_unasked(
+        &self,
+        found: Result<(Found, &'static str), ProviderError>,
+    ) -> Result<(Found, &'static str), ProviderError> {
+        match found {
+            Err(error) if error.kind != ErrorKind::Cancelled => {
+                let unasked = self
+                    .unasked()
+                    .map(|(outcome, text)| (Found::Ended(outcome), text));
+                unasked.ok_or(error)
+            }
+            found => found,
+        }
+    }
+
+    /// Looks, and completes what a create has made.
+    async fn carried_out(&self, store: &Store) -> Result<(Outcome, &'static str), ProviderError> {
+        let found = match self.found().await? {
+            (Found::Made(object), _) => {
+                let completed = match self.call(Some(store)).await {
+                    Ok(Ok(call)) => self.complete(&call, object).await,
+                    Ok(Err(text)) => Ok((Outcome::Failed, text)),
+                    Err(error) => Err(error),
+                };
+                self.or_unasked(completed.map(|(outcome, text)| (Found::Ended(outcome), text)))?
+            }
+            found => found,
+        };
+        match found {
+            (Found::Ended(outcome), text) => Ok((outcome, text)),
+            // Completing gives an end.
+            (Found::Made(object), text) => Ok((Outcome::Written(object), text)),
+        }
+    }
+
+    /// Everything to record of how the operation ended.
+    fn records(&self, operation: OperationId, outcome: Outcome) -> Vec<Record> {
+        let restore = self.restore(&outcome);
+        let content = self.content(&outcome);
+        let end = Record::End { operation, outcome };
+        [end].into_iter().chain(restore).chain(content).collect()
+    }
+
+    async fn asked(&self) -> Result<(Found, &'static str), ProviderError> {
         let begin = &self.pending.begin;
         // Where that cannot be found out, the object itself may still answer.
         if matches!(self.container_is_gone().await, Ok(true)) {
             let unmade = begin.action == Verb::Create && !self.pending.partial;
             let outcome = if unmade { Outcome::Failed } else { Outcome::Removed };
-            return Ok((outcome, "it is gone together with what it lived in"));
+            return Ok((Found::Ended(outcome), "it is gone together with what it lived in"));
         }
+        let call = match self.call(None).await? {
+            Ok(call) => call,
+            Err(text) => return Ok((Found::Ended(Outcome::Failed), text)),
+        };
+        let (outcome, text) = match begin.action {
+            Verb::Create => return self.create(&call).await,
+            Verb::Update => self.update(&call).await?,
+            Verb::Delete => self.delete(&call).await?,
+        };
+        Ok((Found::Ended(outcome), text))
+    }
+
+    /// The way to the system of the operation, or why there is none any more.
+    async fn call<'c>(
+        &'c self,
+        store: Option<&'c Store>,
+    ) -> Result<Result<Call<'c>, &'static str>, ProviderError> {
+        let begin = &self.pending.begin;
         let ty = self
             .connections
             .providers
@@ -139,24 +220,19 @@ impl Recovery<'_> {
                 return Err(ProviderError::new(ErrorKind::InvalidArgument, message));
             }
             // The state still has the object as it was, and the plan says what becomes of it.
-            return Ok((Outcome::Failed, "nothing leads to the system it is in any more"));
+            return Ok(Err("nothing leads to the system it is in any more"));
         };
         let connection = self.connections.get(&begin.provider, &arguments).await?;
         let cx = self.connections.cx(ty.timeout());
-        let call = Call {
+        Ok(Ok(Call {
             ty,
             connection,
             cx,
             address: &begin.address,
-            store: self.store,
+            store,
             events: self.events,
             interrupt: self.interrupt,
-        };
-        match begin.action {
-            Verb::Create => self.create(&call).await,
-            Verb::Update => self.update(&call).await,
-            Verb::Delete => self.delete(&call).await,
-        }
+        }))
     }
 
     /// The recorded arguments of a provider configuration, if they lead to the system of this identity.
@@ -200,7 +276,7 @@ impl Recovery<'_> {
             ty,
             connection,
             address,
-            store: self.store,
+            store: None,
             events: self.events,
             interrupt: self.interrupt,
         };
@@ -255,14 +331,19 @@ impl Recovery<'_> {
         }
     }
 
-    async fn create(&self, call: &Call<'_>) -> Result<(Outcome, &'static str), ProviderError> {
-        let begin: &Begin = &self.pending.begin;
-        let owner = Owner {
+    fn owner(&self) -> Owner {
+        let begin = &self.pending.begin;
+        Owner {
             lineage: self.state.lineage.to_string(),
             token: begin.token.to_string(),
             address: begin.address.clone(),
             environment: self.state.environment.clone(),
-        };
+        }
+    }
+
+    async fn create(&self, call: &Call<'_>) -> Result<(Found, &'static str), ProviderError> {
+        let begin: &Begin = &self.pending.begin;
+        let owner = self.owner();
         let reported = self
             .state
             .current(&begin.address)
@@ -275,19 +356,27 @@ impl Recovery<'_> {
             } else {
                 Outcome::Failed
             };
-            return Ok((outcome, "nothing was made"));
+            return Ok((Found::Ended(outcome), "nothing was made"));
         };
-        if begin.natural_key.is_some() {
-            // Nothing was there before, so this is ours; the plan brings it to what is configured now.
-            return Ok((
-                Outcome::Written(self.object(call.ty.schema(), found, Status::Ready)),
-                "adopted",
-            ));
-        }
-        // The same token again: the call picks up the object it made and waits until it is complete.
+        let object = self.object(call.ty.schema(), found, Status::Ready);
+        // Where nothing was before, this is ours; the plan brings it to what is configured now.
+        let made = if begin.natural_key.is_some() {
+            Found::Ended(Outcome::Written(object))
+        } else {
+            Found::Made(object)
+        };
+        Ok((made, "adopted"))
+    }
+
+    /// The same token again: the call picks up the object it made and waits until it is complete.
+    async fn complete(
+        &self,
+        call: &Call<'_>,
+        found: Object,
+    ) -> Result<(Outcome, &'static str), ProviderError> {
         let again = RemoteVerb::Create {
-            owner,
-            planned: begin.planned.clone(),
+            owner: self.owner(),
+            planned: self.pending.begin.planned.clone(),
         };
         match call.run(again, None).await {
             Ok(value) => Ok((
@@ -296,11 +385,14 @@ impl Recovery<'_> {
             )),
             Err(broken) if says_nothing(broken.error.kind) => Err(broken.error),
             Err(broken) => {
-                let value = broken.object.map_or(found, |object| *object);
-                Ok((
-                    Outcome::Tainted(self.object(call.ty.schema(), value, Status::Tainted)),
-                    "found incomplete",
-                ))
+                let object = match broken.object {
+                    Some(value) => self.object(call.ty.schema(), *value, Status::Tainted),
+                    None => Object {
+                        status: Status::Tainted,
+                        ..found
+                    },
+                };
+                Ok((Outcome::Tainted(object), "found incomplete"))
             }
         }
     }
@@ -339,9 +431,7 @@ impl Recovery<'_> {
         let begin = &self.pending.begin;
         let object = self.state.object(&begin.address, begin.deposed.as_ref());
         match (outcome, object) {
-            (Outcome::Removed, Some(object)) => self
-                .store
-                .with_state(|state| crate::contained::forget(state, object)),
+            (Outcome::Removed, Some(object)) => crate::contained::forget(self.state, object),
             _ => Vec::new(),
         }
     }

@@ -76,6 +76,8 @@ pub enum Reason {
     Deposed,
     /// A `removed` block says so.
     Removed,
+    /// `destroy = false`, in its block or when it was last configured, keeps it.
+    Kept,
     /// The data source's arguments are known only after apply.
     ConfigUnknown,
     /// The data source depends on changes of this plan.
@@ -113,6 +115,27 @@ pub struct Change {
     pub not_checked: Option<String>,
     /// Arguments of a deferred data source, or of a create: what the configuration says, as far as known.
     pub config: Option<Value>,
+}
+
+impl Change {
+    /// A change that says nothing yet.
+    pub(crate) fn new(address: &ResourceAddress, provider: ProviderAddress, action: Action) -> Self {
+        Self {
+            address: address.clone(),
+            previous_address: None,
+            deposed: None,
+            action,
+            reason: None,
+            before: None,
+            after: None,
+            replace_paths: Vec::new(),
+            provider,
+            importing: None,
+            rendered: None,
+            not_checked: None,
+            config: None,
+        }
+    }
 }
 
 /// What happens to an output of the root module.

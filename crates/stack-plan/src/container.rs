@@ -3,10 +3,14 @@
 //! A provider configuration names the system it reaches by its identity arguments. Where one of them is the id of a
 //! managed object (an instance), that object is the container of everything made through the configuration.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use stack_core::{ProviderAddress, ResourceAddress, Schema, Value};
+use stack_core::{Diagnostic, ProviderAddress, ResourceAddress, Schema, Value};
 use stack_state::{DeposedKey, Instance, Object};
+
+use crate::Mode;
+use crate::change::{Action, Change};
+use crate::planner::Walk;
 
 /// The identity arguments of a provider configuration; null if it has none.
 pub fn identity(schema: &Schema, arguments: &Value) -> Value {
@@ -68,7 +72,8 @@ pub(crate) type Place = (ResourceAddress, Option<DeposedKey>);
 pub(crate) struct Containers {
     /// By id: the object, and the provider configuration it was made through.
     by_id: HashMap<String, (Place, ProviderAddress)>,
-    ending: HashSet<String>,
+    /// By id: the provider configuration that each ending object was made through.
+    ending: HashMap<String, ProviderAddress>,
 }
 
 impl Containers {
@@ -92,7 +97,7 @@ impl Containers {
         }
         Self {
             by_id,
-            ending: HashSet::new(),
+            ending: HashMap::new(),
         }
     }
 
@@ -107,13 +112,62 @@ impl Containers {
 
     /// Says that an object ends in this plan, or is gone already.
     pub(crate) fn end(&mut self, object: &Object) {
-        self.ending.extend(id(object));
+        self.ending
+            .extend(id(object).map(|id| (id, object.provider.clone())));
     }
 
     /// Whether an object ends with its container.
     pub(crate) fn ends(&self, object: &Object) -> bool {
-        self.container(object).is_some() && names(&object.identity).any(|id| self.ending.contains(id))
+        self.container(object).is_some() && names(&object.identity).any(|id| self.ending.contains_key(id))
     }
+}
+
+/// One error for each object that would be made, changed or kept in something that this plan ends: its provider
+/// configuration still leads there.
+pub(crate) fn made_in_what_ends(walk: &Walk<'_, '_>) -> Vec<Diagnostic> {
+    let containers = &walk.containers;
+    if containers.ending.is_empty() || walk.input.options.mode != Mode::Normal {
+        return Vec::new();
+    }
+    let leads_to_end = |provider: &ProviderAddress| {
+        let schema = walk.input.catalog.provider(&provider.name)?;
+        let identity = identity(schema, walk.providers.get(provider)?);
+        let mut ending = names(&identity).filter_map(|id| Some((id.to_owned(), containers.ending.get(id)?)));
+        ending
+            .find(|(_, made_through)| *made_through != provider)
+            .map(|(id, _)| id)
+    };
+    let providers: BTreeSet<&ProviderAddress> = walk.changes.iter().map(|change| &change.provider).collect();
+    let ending: BTreeMap<&ProviderAddress, String> = providers
+        .into_iter()
+        .filter_map(|provider| Some((provider, leads_to_end(provider)?)))
+        .collect();
+    // A replacement may have the id of what it replaces.
+    let remade = |change: &&Change| matches!(change.action, Action::Create) || change.action.is_replace();
+    let remade: HashSet<&str> = walk
+        .changes
+        .iter()
+        .filter(remade)
+        .filter_map(|change| change.after.as_ref()?.attribute("id")?.as_str())
+        .collect();
+    let stays = |action: Action| !matches!(action, Action::Read | Action::Delete | Action::Forget);
+    let changes = walk.changes.iter().filter(|change| stays(change.action));
+    changes
+        .filter_map(|change| {
+            let id = ending.get(&change.provider).filter(|id| !remade.contains(id.as_str()))?;
+            let detail = format!(
+                "{} is configured to be in the object \"{id}\", which ends in this plan: {} leads there.",
+                change.address, change.provider
+            );
+            let error = Diagnostic::error("STK0335", "Configured inside an object that ends", detail)
+                .address(change.address.clone())
+                .hint("take it out of the configuration as well, let its provider lead to what replaces the object, or keep the object with --exclude");
+            Some(match walk.input.configuration.resource(&change.address) {
+                Some(resource) => error.at(resource.span),
+                None => error,
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use stack_core::{InstanceKey, ModulePath, ResourceAddress, Value};
 
 use crate::dependencies::without_keys;
 use crate::expansion::Expansion;
-use crate::orphans::{Ending, end_all};
+use crate::orphans::{Ending, end_all, end_left_out};
 use crate::planner::Walk;
+use crate::prevent::prevents_end;
 
 /// Plans the end of every recorded object.
 pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
@@ -38,8 +39,8 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
             continue;
         }
         if let Some(resource) = walk.input.configuration.resource(address)
-            && resource.lifecycle.prevent_destroy
             && instance.current.is_some()
+            && prevents_end(walk, address, resource)
         {
             refusals.push(crate::instance::refused(address, resource));
             continue;
@@ -62,6 +63,7 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) {
         }
     }
     end_all(walk, endings);
+    end_left_out(walk);
     // Evaluating providers against the state may fail where it matters to no object; only refusals stop a destroy.
     let evaluation = walk.evaluator.take_diagnostics();
     walk.warnings.extend(
@@ -107,8 +109,11 @@ fn taken_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
 }
 
 /// Resources (without instance key) that excluded objects depend on, and that stay with them.
-fn kept_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
+pub(crate) fn kept_along(walk: &Walk<'_, '_>) -> BTreeSet<ResourceAddress> {
     let excludes = &walk.input.options.excludes;
+    if excludes.is_empty() {
+        return BTreeSet::new();
+    }
     let mut dependencies: BTreeMap<ResourceAddress, BTreeSet<&ResourceAddress>> = BTreeMap::new();
     let mut todo: Vec<&ResourceAddress> = Vec::new();
     for (address, instance) in &walk.moves.instances {

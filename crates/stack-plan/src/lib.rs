@@ -22,6 +22,7 @@ mod orphans;
 mod outputs;
 mod plan;
 mod planner;
+mod prevent;
 mod propose;
 mod request;
 mod scope;

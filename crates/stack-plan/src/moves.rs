@@ -1,12 +1,15 @@
 //! New addresses for existing objects: `moved` blocks, and `count` added or removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stack_config::configuration::{Configuration, Module, Moved, ResourceKey};
 use stack_core::address::Target;
 use stack_core::graph::Graph;
 use stack_core::{Diagnostic, Diagnostics, InstanceKey, ModulePath, ModuleStep, ResourceAddress};
 use stack_state::{Instance, State};
+
+use crate::change::{Action, Change};
+use crate::planner::Walk;
 
 /// The recorded instances under the addresses they have now.
 #[derive(Debug, Default)]
@@ -29,6 +32,26 @@ pub(crate) fn apply(configuration: &Configuration, state: &State) -> Moves {
     }
     moves.repetitions(configuration);
     moves
+}
+
+/// Tells the moves of instances that nothing else is told of, because they are left out: their address changes all the same.
+pub(crate) fn tell(walk: &mut Walk<'_, '_>) {
+    if walk.moves.previous.is_empty() {
+        return;
+    }
+    let told: BTreeSet<ResourceAddress> = walk.changes.iter().map(|c| c.address.clone()).collect();
+    let moves = walk.moves;
+    for (address, previous) in &moves.previous {
+        let Some(object) = walk.current(address).filter(|_| !told.contains(address)) else {
+            continue;
+        };
+        walk.change(Change {
+            previous_address: Some(previous.clone()),
+            before: Some(object.attributes.clone()),
+            after: Some(object.attributes.clone()),
+            ..Change::new(address, object.provider.clone(), Action::NoOp)
+        });
+    }
 }
 
 /// All `moved` blocks, each after those that lead to where it starts: `a -> b` before `b -> c`, wherever they stand.

@@ -11,6 +11,7 @@ use crate::container::Place;
 use crate::dependencies::without_keys;
 use crate::order;
 use crate::planner::Walk;
+use crate::prevent::prevents_end;
 
 /// What one operation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,14 +222,14 @@ pub(crate) fn container_of(
 /// What the configuration says now about an object.
 fn settings_of(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Settings {
     let node = walk.node_of(address);
-    let lifecycle = walk.input.configuration.resource(address).map(|r| &r.lifecycle);
+    let resource = walk.input.configuration.resource(address);
     Settings {
         address: address.clone(),
         dependencies: node.map(|n| walk.dependencies.managed(n)).unwrap_or_default(),
         create_before_destroy: node.is_some_and(|n| walk.create_first.contains(&n)),
         delete: DeleteSettings {
-            prevent_destroy: lifecycle.is_some_and(|l| l.prevent_destroy),
-            keep: lifecycle.is_some_and(|l| !l.destroy),
+            prevent_destroy: resource.is_some_and(|r| prevents_end(walk, address, r)),
+            keep: resource.is_some_and(|r| !r.lifecycle.destroy),
             timeout: None,
         },
     }
@@ -242,7 +243,8 @@ pub(crate) fn settings(walk: &Walk<'_, '_>) -> Vec<Settings> {
     let unchanged = walk
         .changes
         .iter()
-        .filter(|change| change.action.is_no_op() && change.importing.is_none());
+        .filter(|change| change.action.is_no_op() && change.importing.is_none())
+        .filter(|change| !walk.left_out.contains(&change.address));
     unchanged
         .filter_map(|change| {
             let object = walk.current(&change.address)?;

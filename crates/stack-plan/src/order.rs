@@ -239,6 +239,10 @@ impl Order<'_, '_, '_> {
                 continue;
             };
             let change = &self.walk.changes[index];
+            if change.reason != Some(Reason::ContainerEnds) {
+                // Left alone in a container that stays, or that is only forgotten too.
+                continue;
+            }
             let making = by_change.get(&index).into_iter().flatten();
             let making = making.filter(|n| self.operations[**n].is_forward() && **n < number);
             let making: Vec<usize> = making.copied().collect();

@@ -8,9 +8,10 @@ use stack_state::{DeposedKey, Object};
 use crate::change::{Action, Change, Reason};
 use crate::dependencies::without_keys;
 use crate::planner::{Reach, Walk};
+use crate::prevent::prevents_end;
 use crate::propose::with_marks;
 use crate::request::Answer;
-use crate::{Mode, ResourceType, instance};
+use crate::{Mode, ResourceType, destroy, instance};
 
 /// An object that is to end, and why.
 pub(crate) struct Ending<'w> {
@@ -23,9 +24,15 @@ pub(crate) struct Ending<'w> {
 /// Plans the end of everything that is not configured.
 pub(crate) fn plan(walk: &mut Walk<'_, '_>) {
     let moves = walk.moves;
+    let kept = destroy::kept_along(walk);
     let mut endings = Vec::new();
     for (address, instance) in &moves.instances {
         if !walk.is_included(address) {
+            walk.left_out.insert(address.clone());
+            continue;
+        }
+        if !walk.wanted.contains(address) && kept.contains(&without_keys(address)) {
+            walk.left_out.insert(address.clone());
             continue;
         }
         if let Some(object) = &instance.current
@@ -33,8 +40,8 @@ pub(crate) fn plan(walk: &mut Walk<'_, '_>) {
         {
             // Without a `for_each` key or below a lower `count` the block is still there, and what it says holds.
             if let Some(resource) = walk.input.configuration.resource(address)
-                && resource.lifecycle.prevent_destroy
                 && walk.input.options.mode == Mode::Normal
+                && prevents_end(walk, address, resource)
             {
                 let refusal = instance::refused(address, resource);
                 walk.evaluator.report(refusal);
@@ -58,6 +65,40 @@ pub(crate) fn plan(walk: &mut Walk<'_, '_>) {
         }
     }
     end_all(walk, endings);
+    end_left_out(walk);
+}
+
+/// Plans the end of what `--target` or `--exclude` leave out, and that ends with its container all the same.
+pub(crate) fn end_left_out(walk: &mut Walk<'_, '_>) {
+    let moves = walk.moves;
+    let mut left = Vec::new();
+    for address in &walk.left_out {
+        let Some((address, instance)) = moves.instances.get_key_value(address) else {
+            continue;
+        };
+        let current = instance.current.iter().map(|object| (None, object));
+        let deposed = instance.deposed.iter().map(|(key, object)| (Some(key), object));
+        left.extend(current.chain(deposed).map(|(deposed, object)| Ending {
+            address,
+            deposed,
+            object,
+            reason: None,
+        }));
+    }
+    left.sort_by_key(|ending| depth(walk, ending.object));
+    for ending in &left {
+        if !walk.containers.ends(ending.object) {
+            continue;
+        }
+        match walk.input.configuration.resource(ending.address) {
+            Some(resource) if ending.deposed.is_none() && prevents_end(walk, ending.address, resource) => {
+                let refusal = instance::refused(ending.address, resource);
+                let hint = "it would end with what it lives in: leave that out as well";
+                walk.evaluator.report(refusal.hint(hint));
+            }
+            _ => end(walk, ending),
+        }
+    }
 }
 
 /// Plans the end of several objects, containers before what they contain.
@@ -152,7 +193,7 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
     } = ending;
     let contained = walk.containers.ends(object);
     let keeps = keeps(walk, address, object);
-    if !keeps && walk.input.options.mode != Mode::RefreshOnly {
+    if (contained || !keeps) && walk.input.options.mode != Mode::RefreshOnly {
         // Gone or not, it ends, and what is inside it need not be asked for.
         walk.containers.end(object);
     }
@@ -175,6 +216,9 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
         Seen::Elsewhere => object.attributes.clone(),
     };
     if walk.input.options.mode == Mode::RefreshOnly {
+        if contained {
+            instance::note_gone_along(walk, address, object, before);
+        }
         return;
     }
     if lost && !keeps {
@@ -187,23 +231,15 @@ fn end(walk: &mut Walk<'_, '_>, ending: &Ending<'_>) {
     }
     let (action, reason) = match (contained || lost, keeps) {
         (true, _) => (Action::Forget, Some(Reason::ContainerEnds)),
-        (false, true) => (Action::Forget, reason.clone()),
+        (false, true) => (Action::Forget, Some(why_kept(walk, address))),
         (false, false) => (Action::Delete, reason.clone()),
     };
     walk.change(Change {
-        address: (*address).clone(),
         previous_address: walk.moves.previous.get(*address).cloned(),
         deposed: deposed.cloned(),
-        action,
         reason,
         before: Some(before),
-        after: None,
-        replace_paths: Vec::new(),
-        provider: object.provider.clone(),
-        importing: None,
-        rendered: None,
-        not_checked: None,
-        config: None,
+        ..Change::new(address, object.provider.clone(), action)
     });
 }
 
@@ -213,6 +249,16 @@ pub(crate) fn keeps(walk: &Walk<'_, '_>, address: &ResourceAddress, object: &Obj
     match walk.input.configuration.resource(address) {
         Some(resource) => !resource.lifecycle.destroy,
         None => object.delete.keep || removed_keeps(walk, address),
+    }
+}
+
+/// What keeps an object that is no longer managed.
+fn why_kept(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Reason {
+    let configured = walk.input.configuration.resource(address).is_some();
+    if !configured && removed_keeps(walk, address) {
+        Reason::Removed
+    } else {
+        Reason::Kept
     }
 }
 

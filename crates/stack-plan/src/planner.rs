@@ -442,7 +442,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 let container_stays = match self.containers.container(object) {
                     None => true,
                     Some((container, key)) => {
-                        (self.complete || self.wanted.contains(address))
+                        (self.complete || self.wanted.contains(address) || self.stays(container))
                             && !self.containers.ends(object)
                             && (self.read(container, key.as_ref()).is_some()
                                 || !self.is_read(container)
@@ -455,6 +455,12 @@ impl<'w, 'a> Walk<'w, 'a> {
                 }
             }
         }
+    }
+
+    /// Whether it is certain that an instance is configured, or kept although it is not.
+    fn stays(&self, address: &ResourceAddress) -> bool {
+        let kept = |object| self.node_of(address).is_none() && orphans::keeps(self, address, object);
+        self.wanted.contains(address) || self.current(address).is_some_and(kept)
     }
 
     pub(crate) fn ask_read(
@@ -536,6 +542,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.warnings
             .extend(targets::unmatched(&self.input, self.dependencies));
         self.left_behind();
+        moves::tell(&mut self);
         let outputs = outputs::plan(&self.evaluator);
         let failed = std::mem::take(&mut self.failed_data);
         let checks = match self.input.options.mode {
@@ -544,7 +551,8 @@ impl<'w, 'a> Walk<'w, 'a> {
                 checks::evaluate(&self.evaluator, &|address| failed.get(address).cloned())
             }
         };
-        let diagnostics = self.evaluator.take_diagnostics();
+        let mut diagnostics = self.evaluator.take_diagnostics();
+        diagnostics.extend(container::made_in_what_ends(&self).into());
         if diagnostics.has_errors() {
             let mut all = self.warnings;
             all.extend(diagnostics);

@@ -183,11 +183,14 @@ impl Applying<'_> {
                 "An unfinished write of an earlier run was kept in {torn}. Nothing acknowledged was lost.\n"
             ));
         }
+        if let Some(file) = file {
+            check_basis(&file.state, &state)?;
+        }
         let state = self.recovered(workspace, &run, &store, state).await?;
         let plan = match file {
             None => run.plan(workspace, &state, options).await?.0,
             Some(file) => {
-                check_basis(&file.state, &state)?;
+                check_recovery(file, &state)?;
                 stack_engine::replay(workspace.input(&state, options), &file.answers)
                     .map_err(|diagnostics| CommandError::from(diagnostics).with_sources(&workspace.map))?
             }
@@ -445,6 +448,26 @@ fn check_basis(planned: &State, now: &State) -> Result<(), CommandError> {
         what_moved(planned, now)
     );
     Err(CommandError::new("STK0509", "Saved plan is stale", detail).hint("make a new plan"))
+}
+
+/// Refuses a plan that was made for another end of the operations that an earlier run left.
+fn check_recovery(file: &PlanFile, now: &State) -> Result<(), CommandError> {
+    let planned = file.planned_for();
+    let same = planned.pending.is_empty()
+        && planned.instances == now.instances
+        && planned.outputs == now.outputs
+        && planned.providers == now.providers;
+    if file.recovery.is_none() || same {
+        return Ok(());
+    }
+    let detail = format!(
+        "What an earlier run began and did not end is settled and recorded now, and differs from what was seen when the plan was made: {}. Nothing else was changed.",
+        what_moved(planned, now)
+    );
+    let mut error =
+        CommandError::new("STK0332", "Recovery differs from the plan", detail).hint("make a new plan");
+    error.exit = Exit::Partial;
+    Err(error)
 }
 
 /// Names what differs, the first few.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 use stack_engine::plan_file::PlanFile;
+use stack_engine::{Finding, Looked};
 use stack_plan::{Answers, Options, Plan};
 use stack_state::{CheckStatus, State};
 
@@ -16,7 +17,7 @@ use crate::error::{CommandError, chain};
 use crate::exit::Exit;
 use crate::run::{Run, block_on};
 use crate::ui::plan::PlanView;
-use crate::ui::{Ui, json};
+use crate::ui::{Ui, json, recovery};
 use crate::workspace::{VERSION, Workspace, is_plan_file};
 
 #[derive(Debug, Args)]
@@ -52,16 +53,23 @@ impl Arguments {
         let workspace = Workspace::load(self.folder.as_deref(), &self.workspace)?;
         let options = self.planning.options();
         let state = workspace.place.read_or_new()?;
-        note_pending(ui, &state);
-        let (plan, answers) = block_on(async {
+        let (recovery, (plan, answers)) = block_on(async {
             let run = Run::start(&workspace, ui)?;
-            run.plan(&workspace, &state, &options).await
+            let recovery = run.look(&state).await;
+            let planned_for = recovery.as_ref().map_or(&state, |looked| &looked.after);
+            let planned = run.plan(&workspace, planned_for, &options).await?;
+            Ok::<_, CommandError>((recovery, planned))
         })??;
-        if let Some(path) = &self.out {
-            save(&workspace, path, &state, &options, &answers)?;
-        }
-        show(ui, &workspace, &plan);
         let mut warnings = workspace.warnings.clone();
+        let mut findings = Vec::new();
+        if let Some(looked) = &recovery {
+            findings.clone_from(&looked.findings);
+            warnings.extend(looked.warnings.clone().into());
+        }
+        if let Some(path) = &self.out {
+            save(&workspace, path, state, recovery, &options, answers)?;
+        }
+        show(ui, &workspace, &findings, &plan);
         warnings.extend(plan.warnings.clone());
         ui.diagnostics(&warnings, &workspace.map);
         if let Some(path) = &self.out {
@@ -69,14 +77,18 @@ impl Arguments {
                 "\nSaved the plan to {path}. To carry it out: stack apply {path}\n"
             ));
         }
+        Ok(self.exit(&findings, &plan))
+    }
+
+    fn exit(&self, findings: &[Finding], plan: &Plan) -> Exit {
         let mut exit = Exit::Done;
-        if self.detailed_exitcode && plan.has_changes() {
+        if self.detailed_exitcode && (plan.has_changes() || !findings.is_empty()) {
             exit = exit.and(Exit::Changes);
         }
         if self.fail_on_check && has_failed_check(&plan.checks) {
             exit = exit.and(Exit::CheckFailed);
         }
-        Ok(exit)
+        exit
     }
 }
 
@@ -87,9 +99,10 @@ pub(super) fn has_failed_check(checks: &[stack_plan::CheckResult]) -> bool {
         .any(|check| matches!(check.status, CheckStatus::Failed(_) | CheckStatus::Error(_)))
 }
 
-/// Shows a plan on standard output.
-fn show(ui: &Ui, workspace: &Workspace, plan: &Plan) {
+/// Shows a plan on standard output, after what an apply does before it.
+fn show(ui: &Ui, workspace: &Workspace, findings: &[Finding], plan: &Plan) {
     if ui.json {
+        ui.data(&json::recovery_lines(findings));
         ui.data(&json::plan_lines(plan));
     } else {
         let view = PlanView {
@@ -97,17 +110,8 @@ fn show(ui: &Ui, workspace: &Workspace, plan: &Plan) {
             catalog: &*workspace.providers,
             paint: ui.out_paint(),
         };
+        ui.data(&recovery::render(findings, ui.out_paint()));
         ui.data(&view.render());
-    }
-}
-
-/// Says what an earlier run has begun and not ended.
-fn note_pending(ui: &Ui, state: &State) {
-    for pending in state.pending.values() {
-        let address = &pending.begin.address;
-        ui.say(&format!(
-            "{address}: an earlier run did not finish with it; the next apply finds out what became of it.\n"
-        ));
     }
 }
 
@@ -115,10 +119,12 @@ fn note_pending(ui: &Ui, state: &State) {
 fn save(
     workspace: &Workspace,
     path: &str,
-    state: &State,
+    state: State,
+    recovery: Option<Looked>,
     options: &Options,
-    answers: &Answers,
+    answers: Answers,
 ) -> Result<(), CommandError> {
+    let sealer = workspace.place.sealer(state.lineage.clone(), state.salt);
     let file = PlanFile {
         tool_version: VERSION.to_owned(),
         folder: workspace.folder.clone(),
@@ -127,10 +133,10 @@ fn save(
         environment: workspace.environment.clone(),
         timestamp: workspace.timestamp.clone(),
         options: options.clone(),
-        state: state.clone(),
-        answers: answers.clone(),
+        state,
+        recovery,
+        answers,
     };
-    let sealer = workspace.place.sealer(state.lineage.clone(), state.salt);
     let failed = |detail: String| CommandError::new("STK0507", "Plan not saved", detail);
     let bytes = file.encode(&sealer).map_err(|error| failed(chain(&error)))?;
     write(Path::new(path), &bytes).map_err(|error| {

@@ -8,8 +8,8 @@ use crate::document;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::registry;
-use crate::ui::Ui;
 use crate::ui::plan::{PlanView, recorded};
+use crate::ui::{Ui, recovery};
 use crate::workspace::{Workspace, is_plan_file, place_of, read_plan_file};
 
 #[derive(Debug, Args)]
@@ -38,11 +38,13 @@ impl Arguments {
     fn plan(&self, ui: &Ui, path: &str) -> Result<Exit, CommandError> {
         let file = read_plan_file(path)?;
         let workspace = Workspace::saved(&file, &self.variables)?;
-        let plan = stack_engine::replay(workspace.input(&file.state, &file.options), &file.answers)
+        let plan = stack_engine::replay(workspace.input(file.planned_for(), &file.options), &file.answers)
             .map_err(|diagnostics| CommandError::from(diagnostics).with_sources(&workspace.map))?;
+        let findings = file.recovery.as_ref().map_or(&[][..], |looked| &looked.findings);
         if self.json {
             ui.data(&document::plan_document(&document::PlanFacts {
                 plan: &plan,
+                findings,
                 options: &file.options,
                 configuration: &workspace.configuration,
                 catalog: &*workspace.providers,
@@ -55,6 +57,7 @@ impl Arguments {
                 catalog: &*workspace.providers,
                 paint: ui.out_paint(),
             };
+            ui.data(&recovery::render(findings, ui.out_paint()));
             ui.data(&view.render());
         }
         Ok(Exit::Done)

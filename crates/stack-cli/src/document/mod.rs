@@ -41,6 +41,6 @@ pub(crate) fn reason_name(reason: &Reason, action: Action) -> Option<&'static st
         Reason::WrongRepetition => "delete_because_wrong_repetition",
         Reason::ConfigUnknown => "read_because_config_unknown",
         Reason::DependencyPending => "read_because_dependency_pending",
-        Reason::Deposed | Reason::Gone => return None,
+        Reason::Deposed | Reason::Gone | Reason::Kept => return None,
     })
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use stack_config::Configuration;
 use stack_core::{Mode, Value};
+use stack_engine::Finding;
 use stack_plan::{Action, Catalog, Change, Drift, Options, OutputChange, Plan};
+use stack_state::DeposedKey;
 
 use super::configuration::{ConfigurationWire, configuration};
 use super::state::{CheckWire, NameWire, OutputWire, ResourceWire, Values, is_sensitive, text, tree};
@@ -32,6 +34,9 @@ struct PlanWire<'a> {
     output_changes: BTreeMap<&'a str, EffectWire<'a>>,
     prior_state: PriorWire,
     configuration: ConfigurationWire,
+    /// What an apply settles first; absent where nothing is pending.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recoveries: Vec<RecoveryWire<'a>>,
     checks: Vec<CheckWire>,
     applyable: bool,
     complete: bool,
@@ -42,6 +47,8 @@ struct PlanWire<'a> {
 pub(crate) struct PlanFacts<'a> {
     /// The plan.
     pub(crate) plan: &'a Plan,
+    /// What an apply settles first.
+    pub(crate) findings: &'a [Finding],
     /// How it was planned.
     pub(crate) options: &'a Options,
     /// What it was planned for.
@@ -52,6 +59,16 @@ pub(crate) struct PlanFacts<'a> {
     pub(crate) variables: &'a BTreeMap<Arc<str>, Value>,
     /// When it was planned (RFC 3339).
     pub(crate) timestamp: &'a str,
+}
+
+#[derive(Serialize)]
+struct RecoveryWire<'a> {
+    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deposed: Option<&'a str>,
+    begun: &'static str,
+    recover: &'static str,
+    detail: &'a str,
 }
 
 #[derive(Serialize)]
@@ -103,8 +120,18 @@ struct ImportWire<'a> {
 
 /// A plan as a document, with its secrets.
 pub(crate) fn plan_document(facts: &PlanFacts<'_>) -> String {
+    fn recovery(finding: &Finding) -> RecoveryWire<'_> {
+        RecoveryWire {
+            address: finding.address.to_string(),
+            deposed: finding.deposed.as_ref().map(DeposedKey::as_str),
+            begun: finding.begun_word(),
+            recover: finding.verdict.word(),
+            detail: &finding.detail,
+        }
+    }
     let &PlanFacts {
         plan,
+        findings,
         options,
         catalog,
         variables,
@@ -138,13 +165,14 @@ pub(crate) fn plan_document(facts: &PlanFacts<'_>) -> String {
             values: values(plan, catalog, &|c| c.before.as_ref(), &|o| o.before.as_ref()),
         },
         configuration: configuration(facts.configuration, catalog),
+        recoveries: findings.iter().map(recovery).collect(),
         checks: plan
             .checks
             .iter()
             .chain(&plan.conditions)
             .map(|c| CheckWire::new(&c.address, &c.status))
             .collect(),
-        applyable: plan.has_changes(),
+        applyable: plan.has_changes() || !findings.is_empty(),
         complete: options.targets.is_empty() && options.excludes.is_empty(),
         // A plan with errors is never saved.
         errored: false,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use stack_core::{Diagnostic, Diagnostics, ResourceAddress, Severity, SourceMap, Span};
+use stack_engine::Finding;
 use stack_engine::backend::Holder;
 use stack_engine::event::{Doing, Event, Events};
 use stack_plan::{Plan, Reason};
@@ -109,6 +110,14 @@ enum Line<'a> {
     Recovered {
         address: String,
         outcome: &'a str,
+    },
+    Recovery {
+        address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deposed: Option<&'a str>,
+        begun: &'static str,
+        recover: &'static str,
+        detail: &'a str,
     },
     Check {
         address: &'a str,
@@ -361,6 +370,21 @@ pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> S
 /// Several of them.
 pub(crate) fn diagnostic_lines(diagnostics: &Diagnostics, sources: &SourceMap) -> String {
     diagnostics.iter().map(|d| diagnostic_line(d, sources)).collect()
+}
+
+/// What an apply does first about operations that an earlier run began and did not end.
+pub(crate) fn recovery_lines(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        let line = Line::Recovery {
+            address: finding.address.to_string(),
+            deposed: finding.deposed.as_ref().map(DeposedKey::as_str),
+            begun: finding.begun_word(),
+            recover: finding.verdict.word(),
+            detail: &finding.detail,
+        };
+        write(line, None)
+    };
+    findings.iter().map(line).collect()
 }
 
 /// A plan: drift, changes, and their number.

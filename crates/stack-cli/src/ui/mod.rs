@@ -6,6 +6,7 @@ pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod plan;
 pub(crate) mod record;
+pub(crate) mod recovery;
 pub(crate) mod value;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -86,6 +86,7 @@ impl PlanView<'_> {
         let outputs = self.outputs();
         if shown.is_empty() && outputs.is_empty() {
             out.push_str(&self.nothing());
+            out.push_str(&self.left_out());
             out.push_str(&self.checks());
             return out;
         }
@@ -103,6 +104,7 @@ impl PlanView<'_> {
             let space = if shown.is_empty() { "" } else { "\n" };
             let _ = write!(out, "{space}Changes to Outputs:\n{outputs}");
         }
+        out.push_str(&self.left_out());
         out.push_str(&self.checks());
         out
     }
@@ -292,6 +294,18 @@ impl PlanView<'_> {
         values.entries(&entries, 0)
     }
 
+    /// What a destroy leaves in place because the user left it out. What the configuration keeps is shown as forgotten.
+    fn left_out(&self) -> String {
+        if self.plan.mode != Mode::Destroy || self.plan.left_out.is_empty() {
+            return String::new();
+        }
+        let head = self
+            .paint
+            .bold("Left in place, because of --target or --exclude:");
+        let lines = self.plan.left_out.iter().map(|address| format!("  {address}\n"));
+        format!("\n{head}\n{}", lines.collect::<String>())
+    }
+
     /// Checks that fail already.
     fn checks(&self) -> String {
         let failing: Vec<String> = self
@@ -347,6 +361,7 @@ fn why(change: &Change, reason: &Reason) -> Option<String> {
         Reason::WrongRepetition => "because count or for_each was added or removed".to_owned(),
         Reason::Deposed => "left from a partly failed replacement of this instance".to_owned(),
         Reason::Removed => "because a removed block says so".to_owned(),
+        Reason::Kept => "because of destroy = false in its lifecycle".to_owned(),
         Reason::ContainerEnds if change.action == Action::Forget => {
             "because what it lives in ends".to_owned()
         }

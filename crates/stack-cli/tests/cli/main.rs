@@ -5,3 +5,4 @@ mod diagnostics;
 mod documents;
 mod environment;
 mod history;
+mod pending;

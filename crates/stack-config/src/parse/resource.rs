@@ -193,7 +193,7 @@ impl Reader<'_> {
         }
         Lifecycle {
             create_before_destroy: self.flag(inner, "create_before_destroy"),
-            prevent_destroy: self.flag(inner, "prevent_destroy").unwrap_or(false),
+            prevent_destroy: self.prevent_destroy(inner),
             prevent_destroy_span: inner.attribute("prevent_destroy").map(|a| Span {
                 end: a.value.span().end,
                 ..a.key.span
@@ -204,6 +204,13 @@ impl Reader<'_> {
             preconditions: self.conditions(inner, "precondition"),
             postconditions: self.conditions(inner, "postcondition"),
         }
+    }
+
+    /// What stands written out is checked at once; what refers to something is left to the plan.
+    fn prevent_destroy(&mut self, body: &Tree) -> Option<Expr> {
+        let expr = body.attribute("prevent_destroy")?.value.clone();
+        let stays = !expr.references().is_empty() || self.flag(body, "prevent_destroy") == Some(true);
+        stays.then_some(expr)
     }
 
     fn ignore_changes(&mut self, body: &Tree) -> IgnoreChanges {

@@ -126,6 +126,31 @@ impl<'c> Validator<'c> {
         }
     }
 
+    /// `prevent_destroy`: what is known before anything is planned.
+    pub(super) fn prevent_destroy(&mut self, site: &Site<'_>, resource: &Resource) {
+        let Some(expr) = &resource.lifecycle.prevent_destroy else {
+            return;
+        };
+        self.expr(site, expr);
+        let unsettled = |reference: &Reference| {
+            matches!(
+                reference.subject,
+                Subject::Resource { .. } | Subject::Module(_) | Subject::SelfObject
+            )
+        };
+        for reference in expr.references().into_iter().filter(unsettled) {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "STK0111",
+                    "Invalid reference in prevent_destroy expression",
+                    "Whether an object may be destroyed has to be known before anything is planned, so only variables, local values, each and count can be used in prevent_destroy.",
+                )
+                .at(reference.span)
+                .hint("use a variable of the module"),
+            );
+        }
+    }
+
     /// `replace_triggered_by`: managed resources only.
     pub(super) fn replace_triggered_by(&mut self, site: &Site<'_>, resource: &Resource) {
         for expr in &resource.lifecycle.replace_triggered_by {

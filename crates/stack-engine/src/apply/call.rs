@@ -44,7 +44,8 @@ pub(crate) struct Call<'c> {
     pub(crate) connection: Connection,
     pub(crate) cx: Cx,
     pub(crate) address: &'c ResourceAddress,
-    pub(crate) store: &'c Store,
+    /// Where a half-made object is recorded; absent where nothing is changed.
+    pub(crate) store: Option<&'c Store>,
     pub(crate) events: &'c dyn Events,
     pub(crate) interrupt: &'c Interrupt,
 }
@@ -188,12 +189,14 @@ impl Call<'_> {
                 });
             }
             Report::Partial(object, reply) => {
-                let result = match partial {
-                    None => Ok(()),
-                    Some(record) => self.store.append(vec![record(object)]).await.map_err(|error| {
-                        let diagnostics: Diagnostics = not_recorded(&error);
-                        ProviderError::internal(diagnostics.to_string())
-                    }),
+                let result = match (partial, self.store) {
+                    (None, _) | (_, None) => Ok(()),
+                    (Some(record), Some(store)) => {
+                        store.append(vec![record(object)]).await.map_err(|error| {
+                            let diagnostics: Diagnostics = not_recorded(&error);
+                            ProviderError::internal(diagnostics.to_string())
+                        })
+                    }
                 };
                 // The call may have been aborted meanwhile.
                 let _ = reply.send(result);

@@ -216,7 +216,7 @@ impl<'c> Run<'_, 'c> {
             connection,
             cx,
             address: &self.change.address,
-            store: context.store,
+            store: Some(context.store),
             events: context.events,
             interrupt: context.interrupt,
         };

@@ -10,8 +10,10 @@ use stack_config::sources::Entry;
 use stack_core::Value;
 use stack_core::codec::{self, Seal};
 use stack_plan::{Mode, Options};
+use stack_state::State;
 
 use super::answers::{AnswerWire, RequestWire};
+use super::findings::LookedWire;
 use super::{PlanFile, PlanFileError, SavedSources};
 
 #[derive(Serialize, Deserialize)]
@@ -31,6 +33,8 @@ struct Body {
     excludes: Vec<String>,
     replace: Vec<String>,
     state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recovery: Option<LookedWire>,
     answers: Vec<(RequestWire, AnswerWire)>,
 }
 
@@ -95,10 +99,24 @@ fn mode_word(mode: Mode) -> &'static str {
     }
 }
 
-pub(super) fn encode(plan: &PlanFile, seal: &dyn Seal) -> Result<String, PlanFileError> {
-    let state = stack_state::snapshot::encode(&plan.state, seal).map_err(|e| PlanFileError::State {
+pub(super) fn encode_state(state: &State, seal: &dyn Seal) -> Result<String, PlanFileError> {
+    let bytes = stack_state::snapshot::encode(state, seal).map_err(|e| PlanFileError::State {
         reason: e.to_string(),
     })?;
+    Ok(STANDARD.encode(bytes))
+}
+
+pub(super) fn decode_state(text: &str, seal: &dyn Seal) -> Result<State, PlanFileError> {
+    let bytes = STANDARD.decode(text).map_err(damaged)?;
+    stack_state::snapshot::Snapshot::parse(&bytes)
+        .and_then(|s| s.open(seal))
+        .map_err(|e| PlanFileError::State {
+            reason: e.to_string(),
+        })
+}
+
+pub(super) fn encode(plan: &PlanFile, seal: &dyn Seal) -> Result<String, PlanFileError> {
+    let recovery = plan.recovery.as_ref();
     let mut variables = BTreeMap::new();
     for (name, value) in &plan.variables {
         variables.insert(name.to_string(), ValueWire::of(value, seal)?);
@@ -143,7 +161,8 @@ pub(super) fn encode(plan: &PlanFile, seal: &dyn Seal) -> Result<String, PlanFil
         targets: options.targets.iter().map(ToString::to_string).collect(),
         excludes: options.excludes.iter().map(ToString::to_string).collect(),
         replace: options.replace.iter().map(ToString::to_string).collect(),
-        state: STANDARD.encode(state),
+        state: encode_state(&plan.state, seal)?,
+        recovery: recovery.map(|looked| LookedWire::of(looked, seal)).transpose()?,
         answers,
     };
     serde_json::to_string(&body).map_err(damaged)
@@ -200,12 +219,8 @@ pub(super) fn decode(bytes: &[u8], own_version: &str, seal: &dyn Seal) -> Result
             )
         })
         .collect();
-    let state = STANDARD.decode(&body.state).map_err(damaged)?;
-    let state = stack_state::snapshot::Snapshot::parse(&state)
-        .and_then(|s| s.open(seal))
-        .map_err(|e| PlanFileError::State {
-            reason: e.to_string(),
-        })?;
+    let state = decode_state(&body.state, seal)?;
+    let recovery = body.recovery.map(|looked| looked.looked(seal)).transpose()?;
     let mut variables = BTreeMap::new();
     for (name, value) in &body.variables {
         variables.insert(Arc::from(name.as_str()), value.value(seal)?);
@@ -229,6 +244,7 @@ pub(super) fn decode(bytes: &[u8], own_version: &str, seal: &dyn Seal) -> Result
         timestamp: body.timestamp,
         options,
         state,
+        recovery,
         answers,
     })
 }

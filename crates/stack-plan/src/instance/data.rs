@@ -110,18 +110,9 @@ fn read_change(
     after: Value,
 ) -> Change {
     Change {
-        address: address.clone(),
-        previous_address: None,
-        deposed: None,
-        action: Action::Read,
         reason: Some(reason),
-        before: None,
         after: Some(after),
-        replace_paths: Vec::new(),
-        provider,
-        importing: None,
-        rendered: None,
-        not_checked: None,
         config: Some(config),
+        ..Change::new(address, provider, Action::Read)
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Draft<'d> {
     pub(super) address: &'d ResourceAddress,
     pub(super) number: usize,
     pub(super) repetition: Repetition,
+    /// It must not end.
+    pub(super) prevents: bool,
     pub(super) config: Value,
     pub(super) provider: ProviderAddress,
     pub(super) arguments: Value,
@@ -48,7 +50,8 @@ impl<'d> Draft<'d> {
     ) -> Result<Outcome, Diagnostics> {
         let schema = self.schema();
         let ignored = &self.resource.lifecycle.ignore_changes;
-        self.config = ignore(self.config.clone(), &prior.value, schema, ignored);
+        let kept = ignore(self.config.clone(), &prior.value, schema, ignored);
+        let configured = std::mem::replace(&mut self.config, kept);
         let planned = propose(schema, Some(&prior.value), &self.config);
         let planned = if differences(self.ty, &prior.value, &planned).is_empty() {
             planned
@@ -75,6 +78,8 @@ impl<'d> Draft<'d> {
             Some(Reason::CannotUpdate)
         };
         if let Some(reason) = reason {
+            // A new object is made as configured: what is ignored are changes of one that stays.
+            self.config = configured;
             return self.replace(walk, prior, reason, replace);
         }
         let mut change = self.blank(Action::Update);
@@ -97,7 +102,7 @@ impl<'d> Draft<'d> {
         paths: Vec<Path>,
     ) -> Result<Outcome, Diagnostics> {
         let lifecycle = &self.resource.lifecycle;
-        if lifecycle.prevent_destroy {
+        if self.prevents {
             return Err(refused(self.address, self.resource));
         }
         let action = if !lifecycle.destroy {
@@ -126,7 +131,7 @@ impl<'d> Draft<'d> {
         object: &Object,
         before: Value,
     ) -> Result<Outcome, Diagnostics> {
-        if self.resource.lifecycle.prevent_destroy {
+        if self.prevents {
             return Err(refused(self.address, self.resource));
         }
         walk.containers.end(object);
@@ -211,7 +216,7 @@ impl<'d> Draft<'d> {
     }
 
     fn blank(&self, action: Action) -> Change {
-        blank(self.address, self.provider.clone(), action)
+        Change::new(self.address, self.provider.clone(), action)
     }
 
     /// Adds the change to the plan, once its postconditions hold as far as they can be told.
@@ -238,25 +243,6 @@ impl<'d> Draft<'d> {
     }
 }
 
-/// A change that says nothing yet.
-fn blank(address: &ResourceAddress, provider: ProviderAddress, action: Action) -> Change {
-    Change {
-        address: address.clone(),
-        previous_address: None,
-        deposed: None,
-        action,
-        reason: None,
-        before: None,
-        after: None,
-        replace_paths: Vec::new(),
-        provider,
-        importing: None,
-        rendered: None,
-        not_checked: None,
-        config: None,
-    }
-}
-
 /// Takes over an object as it is, in a plan that only records.
 pub(super) fn take(
     walk: &mut Walk<'_, '_>,
@@ -266,7 +252,7 @@ pub(super) fn take(
 ) {
     walk.known.insert(address.clone(), value.clone());
     walk.evaluator.set_object(address, value.clone());
-    let mut change = blank(address, provider, Action::NoOp);
+    let mut change = Change::new(address, provider, Action::NoOp);
     change.previous_address = walk.moves.previous.get(address).cloned();
     change.before = Some(value.clone());
     change.after = Some(value);

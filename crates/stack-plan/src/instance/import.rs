@@ -41,6 +41,18 @@ fn blocks<'a>(walk: &Walk<'_, 'a>, address: &ResourceAddress) -> Vec<(ModulePath
     out
 }
 
+/// The error of an import whose provider cannot be asked yet.
+fn through_unknown(draft: &Draft<'_>, block: &Import) -> Diagnostics {
+    let detail = format!(
+        "{} cannot be imported yet: the arguments of {} depend on values that are known only after apply.",
+        draft.address, draft.provider
+    );
+    Diagnostic::error("STK0334", "Import through an unknown connection", detail)
+        .at(block.span)
+        .hint("apply first what the provider configuration refers to, with --target")
+        .into()
+}
+
 /// The object an `import` block names for this instance.
 pub(super) fn import(walk: &mut Walk<'_, '_>, draft: &Draft<'_>) -> Result<Imported, Diagnostics> {
     for (base, block) in blocks(walk, draft.address) {
@@ -70,6 +82,9 @@ pub(super) fn import(walk: &mut Walk<'_, '_>, draft: &Draft<'_>) -> Result<Impor
                     .at(block.id.span())
                     .into());
             };
+            if !draft.arguments.is_wholly_known() {
+                return Err(through_unknown(draft, block));
+            }
             let request = Request::Import {
                 address: draft.address.clone(),
                 provider: draft.provider.clone(),
@@ -87,6 +102,7 @@ pub(super) fn import(walk: &mut Walk<'_, '_>, draft: &Draft<'_>) -> Result<Impor
                     Err(
                         Diagnostic::error("STK0319", "Cannot import non-existent remote object", detail)
                             .at(block.span)
+                            .hint("correct the id, or take the import block out of the configuration")
                             .into(),
                     )
                 }

@@ -7,7 +7,7 @@ mod trigger;
 
 use stack_config::configuration::Resource;
 use stack_config::{decode_body, ephemeral_arguments};
-use stack_core::{Diagnostic, Diagnostics, Path, ResourceAddress, Schema, Value};
+use stack_core::{Diagnostic, Diagnostics, Path, ProviderAddress, ResourceAddress, Schema, Value};
 use stack_state::{DeposedKey, Object};
 
 use crate::change::{Action, Reason};
@@ -64,8 +64,10 @@ fn existing<'w>(
     let Some(object) = walk.current(address) else {
         return Ok(Existing::None);
     };
-    let elsewhere = !container::same_system(identity, &object.identity);
-    if elsewhere || walk.containers.ends(object) || walk.container_is_unconfigured(object) {
+    // Where nothing but recording is planned, an object is where it is, whatever is configured.
+    let leaves = walk.input.options.mode != crate::Mode::RefreshOnly
+        && (!container::same_system(identity, &object.identity) || walk.container_is_unconfigured(object));
+    if leaves || walk.containers.ends(object) {
         return Ok(Existing::Ending(object));
     }
     let recorded = upgraded(object, ty.schema());
@@ -184,14 +186,7 @@ pub(crate) fn managed(
         return Ok(Outcome::Blocked);
     }
     if walk.input.options.mode == crate::Mode::RefreshOnly {
-        let value = match found {
-            Existing::Here(prior) => Some(prior.value),
-            Existing::Ending(object) => Some(upgraded(object, ty.schema())),
-            Existing::None | Existing::Gone(_) | Existing::Waiting => None,
-        };
-        if let Some(value) = value {
-            draft::take(walk, address, provider, value);
-        }
+        only_refreshed(walk, address, ty, provider, found);
         return Ok(Outcome::Planned);
     }
     let config = configured(walk, resource, address, &repetition, ty.schema())?;
@@ -203,12 +198,14 @@ pub(crate) fn managed(
     if !wrong.is_empty() {
         return Err(wrong.into());
     }
+    let prevents = crate::prevent::prevents(walk, address, resource, &repetition)?;
     let draft = Draft {
         ty,
         resource,
         address,
         number,
         repetition,
+        prevents,
         config,
         provider,
         arguments,
@@ -237,6 +234,41 @@ pub(crate) fn managed(
         Existing::Ending(object) => draft.end_with_container(walk, object, upgraded(object, ty.schema())),
         Existing::Waiting => Ok(Outcome::Blocked),
     }
+}
+
+/// Takes over what was found, in a plan that only records.
+fn only_refreshed(
+    walk: &mut Walk<'_, '_>,
+    address: &ResourceAddress,
+    ty: &dyn ResourceType,
+    provider: ProviderAddress,
+    found: Existing<'_>,
+) {
+    match found {
+        Existing::Here(prior) => draft::take(walk, address, provider, prior.value),
+        Existing::Ending(object) if walk.containers.ends(object) => {
+            note_gone_along(walk, address, object, upgraded(object, ty.schema()));
+        }
+        Existing::Ending(object) => draft::take(walk, address, provider, upgraded(object, ty.schema())),
+        Existing::Gone(object) => walk.containers.end(object),
+        Existing::None | Existing::Waiting => {}
+    }
+}
+
+/// Notes that an object is gone together with what it lived in. That it is gone is recorded with its container.
+pub(crate) fn note_gone_along(
+    walk: &mut Walk<'_, '_>,
+    address: &ResourceAddress,
+    object: &Object,
+    recorded: Value,
+) {
+    walk.containers.end(object);
+    walk.drift.push(Drift {
+        address: address.clone(),
+        before: recorded,
+        after: None,
+        paths: Vec::new(),
+    });
 }
 
 fn unknown_type(resource: &Resource) -> Diagnostics {

@@ -10,13 +10,15 @@ use crate::kinds::Kinds;
 /// The system an object is in: the identity of the provider configuration.
 pub(crate) type System = String;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Cloud {
     /// By system, type and id.
     pub(crate) objects: BTreeMap<(System, String, String), Value>,
     made: BTreeMap<String, usize>,
     /// Every question so far, as a line.
     pub(crate) asked: Vec<String>,
+    /// Questions that went to a system that does not exist, or through arguments that are not known.
+    pub(crate) misled: Vec<String>,
 }
 
 /// The system that arguments lead to.
@@ -56,7 +58,8 @@ impl Cloud {
             Request::Import { .. } => "import",
         };
         self.asked.push(format!("{what} {}{place}", request.address()));
-        if !self.exists(&at) {
+        if !self.exists(&at) || !arguments.is_wholly_known() {
+            self.misled.push(format!("{what} {}{place}", request.address()));
             return Answer::Failed(format!("There is no way to {at}."), None);
         }
         match request {
@@ -96,6 +99,10 @@ impl Cloud {
 
     /// Makes an object: everything unknown becomes known.
     pub(crate) fn create(&mut self, schema: &Schema, system: &str, ty: &str, planned: &Value) -> Value {
+        assert!(
+            self.exists(system),
+            "{ty} is made in {system:?}, which does not exist"
+        );
         let short = ty.rsplit('_').next().unwrap_or(ty);
         let number = self.made.entry(short.to_owned()).or_default();
         *number += 1;

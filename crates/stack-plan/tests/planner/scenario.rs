@@ -6,6 +6,7 @@
 //! - `--- asked`: what the last plan asked the systems for.
 //! - `--- cloud remove ID`, `--- cloud set ID NAME VALUE`, `--- cloud add TYPE ID NAME`: somebody else does this.
 //! - `--- state taint ADDRESS`, `--- state depose ADDRESS`, `--- state`: changes or shows what is recorded.
+//! - `--- state double ADDRESS ID`: an older object of the instance with this id exists, and is recorded as deposed.
 //!
 //! With `UPDATE_SCENARIOS=1` the expected texts are written anew.
 
@@ -158,9 +159,21 @@ fn step(session: &mut Session, step: &Step) -> String {
                 instance.deposed.insert(DeposedKey::from("earlier"), object);
             }
         }
+        ["state", "double", address, id] => double(session, &address.parse().unwrap(), id),
         _ => panic!("no step {:?}", step.command),
     }
     step.text.clone()
+}
+
+/// Records an older object beside the current one.
+fn double(session: &mut Session, address: &ResourceAddress, id: &str) {
+    let instance = session.state.instances.get_mut(address).expect("it is recorded");
+    let mut older = instance.current.clone().expect("it has a current object");
+    older.attributes = older.attributes.with_attribute("id", Value::string(id));
+    let at = crate::cloud::system_of(&older.identity);
+    let key = (at, address.ty.to_string(), id.to_owned());
+    session.cloud.objects.insert(key, older.attributes.clone());
+    instance.deposed.insert(DeposedKey::from("earlier"), older);
 }
 
 /// Right after an apply of everything a plan is empty.
