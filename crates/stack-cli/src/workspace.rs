@@ -500,11 +500,34 @@ fn keys() -> KeyInputs {
     let folder = text("XDG_CONFIG_HOME").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(text("HOME")?).join(".config")));
     KeyInputs {
-        key: text("STACK_STATE_KEY").map(Secret::new),
-        passphrase: text("STACK_STATE_PASSPHRASE").map(Secret::new),
-        file: text("STACK_STATE_KEY_FILE").map(PathBuf::from),
         default_file: folder.map(|folder| folder.join("stack/state.key")),
         terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+        ..named_keys("STACK_STATE_")
+    }
+}
+
+/// What the environment says about a new key; the file is made if it is not there.
+pub(crate) fn new_keys(file: Option<PathBuf>) -> KeyInputs {
+    KeyInputs {
+        default_file: file,
+        terminal: true,
+        new: true,
+        ..named_keys("STACK_STATE_NEW_")
+    }
+}
+
+/// Variables that are set, be it to nothing.
+fn named_keys(prefix: &str) -> KeyInputs {
+    let text = |name: &str| {
+        let value = std::env::var_os(format!("{prefix}{name}"))?;
+        Some(value.to_string_lossy().into_owned())
+    };
+    KeyInputs {
+        key: text("KEY").map(Secret::new),
+        passphrase: text("PASSPHRASE").map(Secret::new),
+        file: text("KEY_FILE").map(PathBuf::from),
+        command: text("KEY_COMMAND"),
+        ..KeyInputs::default()
     }
 }
 
@@ -529,6 +552,9 @@ pub(crate) fn read_plan_file(path: &str) -> Result<PlanFile, CommandError> {
     let keys = Arc::new(keys());
     let decoded = PlanFile::decode(&bytes, VERSION, |lineage, salt| Sealer::new(keys, lineage, salt));
     decoded.map_err(|error| {
+        if matches!(error, PlanFileError::Newer { .. }) {
+            return CommandError::new("STK0522", "Written by a newer stack", format!("The file \"{path}\": {}", chain(&error)));
+        }
         let seal = matches!(error, PlanFileError::Seal(_));
         let error = unreadable(format!("The file \"{path}\" cannot be used. {}", chain(&error)));
         if seal {

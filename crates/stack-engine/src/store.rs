@@ -105,6 +105,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// An error of a backend, with its place.
+    pub fn from_backend(backend: &dyn Backend, source: BackendError) -> Self {
+        backend_error(backend, source)
+    }
+
     /// Whether another process holds the lock.
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Backend { source, .. } if matches!(**source, BackendError::Locked { .. }))

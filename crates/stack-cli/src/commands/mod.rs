@@ -3,6 +3,7 @@
 mod apply;
 mod console;
 mod destroy;
+mod force_unlock;
 mod output;
 mod plan;
 mod show;
@@ -50,9 +51,11 @@ enum Command {
     Output(output::Arguments),
     /// Evaluate expressions
     Console(console::Arguments),
-    /// Look into the state
+    /// Look into the state, repair it, seal it with another key
     #[command(subcommand)]
     State(state::Arguments),
+    /// Take the lock of a state away from its holder
+    ForceUnlock(force_unlock::Arguments),
     /// Show the version
     Version(version::Arguments),
 }
@@ -69,6 +72,7 @@ impl Cli {
             | Command::Output(_)
             | Command::Console(_)
             | Command::State(_)
+            | Command::ForceUnlock(_)
             | Command::Version(_) => false,
         }
     }
@@ -95,6 +99,7 @@ impl Cli {
             Command::Output(arguments) => arguments.run(ui),
             Command::Console(arguments) => arguments.run(ui),
             Command::State(arguments) => arguments.run(ui),
+            Command::ForceUnlock(arguments) => arguments.run(ui),
             Command::Version(arguments) => Ok(arguments.run()),
         }
     }

@@ -2,3 +2,5 @@
 
 mod commands;
 mod environment;
+mod lock;
+mod state;

@@ -43,13 +43,31 @@ impl Exclusive {
         if is_empty(&backend.read().map_err(failed)?) {
             return Ok(None);
         }
+        Self::lock_or_make(backend, holder, timeout).map(Some)
+    }
+
+    /// Takes the lock and reads what is stored, be it nothing.
+    ///
+    /// # Errors
+    /// Another holds the lock, or the place cannot be read or written.
+    pub fn lock_or_make(
+        backend: Arc<dyn Backend>,
+        holder: &Holder,
+        timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let failed = |e| backend_error(&*backend, e);
         let writer = backend.lock(holder, timeout).map_err(failed)?;
         let stored = backend.read().map_err(failed)?;
-        Ok(Some(Self {
+        Ok(Self {
             backend,
             writer,
             stored,
-        }))
+        })
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        is_empty(&self.stored)
     }
 
     /// The state, opened by `seal`, and ends of journals that do not count.

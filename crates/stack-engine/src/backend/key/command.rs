@@ -147,7 +147,7 @@ fn wait(
 fn end(child: &mut Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         // It may have ended by itself.
-        drop(kill_process_group(pid, Signal::KILL));
+        let _ = kill_process_group(pid, Signal::KILL);
     }
     drop(child.wait());
 }

@@ -182,7 +182,10 @@ fn round(with_journal: bool, second: Second, number: usize) -> Option<(Step, boo
         let text = std::error::Error::source(error)
             .map(ToString::to_string)
             .unwrap_or_default();
-        assert!(text.contains("the lock was taken over"), "{point}: {error}: {text}");
+        assert!(
+            text.contains("the lock was taken over"),
+            "{point}: {error}: {text}"
+        );
     }
     Some((at, ended.is_ok()))
 }
