@@ -1,11 +1,18 @@
 //! Many real processes and one state.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::environment::Environment;
+
+/// Writes a count to standard error, which the test harness does not hold back.
+macro_rules! told {
+    ($($text:tt)*) => {
+        drop(writeln!(std::io::stderr(), $($text)*))
+    };
+}
 
 const APPLIES: usize = 12;
 
@@ -71,7 +78,7 @@ fn of_many_applies_one_writes_at_a_time_and_nothing_is_lost() {
         assert_eq!(*code, 0, "{text}");
     }
     assert_eq!(serial(&environment), before + APPLIES as u64);
-    println!("applies at once: {done} of {APPLIES} without waiting, {APPLIES} of {APPLIES} in turn");
+    told!("applies at once: {done} of {APPLIES} without waiting, {APPLIES} of {APPLIES} in turn");
     assert_eq!(environment.run(&["state", "list"]).out, "stack_data.a\n");
 }
 
@@ -165,9 +172,7 @@ fn a_stopped_holder_that_is_superseded_and_continued_writes_nothing() {
         let plan = environment.run(&["plan", "--detailed-exitcode", "--var", &text]);
         assert_eq!(plan.code, 0, "{}", plan.all());
     }
-    println!(
-        "lock takeovers, stopped processes: {takeovers}, of which {refused} had something left to write"
-    );
+    told!("lock takeovers, stopped processes: {takeovers}, of which {refused} had something left to write");
     assert!(
         takeovers >= 5 && refused >= 4,
         "{takeovers} takeovers, {refused} refused"

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -14,6 +15,13 @@ use stack_engine::backend::{Backend as _, Holder, Local};
 use stack_engine::store::{Exclusive, Store, StoreError, StoreSettings};
 use stack_state::key::{KeyMaterial, KeySource};
 use stack_state::{Record, State};
+
+/// Writes a count to standard error, which the test harness does not hold back.
+macro_rules! told {
+    ($($text:tt)*) => {
+        drop(writeln!(std::io::stderr(), $($text)*))
+    };
+}
 
 /// The variable that says which file system a test is to work in, inside its own mount namespace.
 const INSIDE: &str = "STACK_TEST_MOUNT";
@@ -153,7 +161,7 @@ fn every_truncation_of_the_last_frame_keeps_what_was_acknowledged() {
         );
         count += 1;
     }
-    println!("storage faults, truncations of the last frame: {count}");
+    told!("storage faults, truncations of the last frame: {count}");
     assert!(count > 100);
 }
 
@@ -216,7 +224,7 @@ fn a_flipped_bit_at_every_byte_is_refused_and_can_be_repaired() {
             }
         }
     }
-    println!("storage faults, flipped bits: {count}");
+    told!("storage faults, flipped bits: {count}");
 }
 
 #[test]
@@ -354,13 +362,12 @@ fn inside_a_small_disk() {
             umount(&at);
         }
     }
-    println!("storage faults, full disk: {faults}");
+    told!("storage faults, full disk: {faults}");
     // From failing at once to not failing at all.
     assert!(faults > 25 && whole > 3, "{faults} faults, {whole} whole");
 }
 
 fn fill_pages(filler: &Path, left: usize) {
-    use std::io::Write as _;
     let mut file = std::fs::File::create(filler).unwrap();
     let mut pages = 0;
     while pages < 1024 && file.write_all(&[1; 4096]).is_ok() {
@@ -428,6 +435,6 @@ fn inside_a_read_only_folder() {
         assert_goes_on(&at, &acknowledged, &point);
         umount(&at);
     }
-    println!("storage faults, read-only: {faults}");
+    told!("storage faults, read-only: {faults}");
     assert_eq!(faults, RECORDS + 2);
 }

@@ -11,6 +11,13 @@ use stack_state::{Record, State};
 use super::*;
 use crate::store::{Store, StoreError, StoreSettings};
 
+/// Writes a count to standard error, which the test harness does not hold back.
+macro_rules! told {
+    ($($text:tt)*) => {
+        drop(writeln!(std::io::stderr(), $($text)*))
+    };
+}
+
 /// More steps than a holder takes.
 const MOST_STEPS: usize = 1000;
 
@@ -207,7 +214,7 @@ fn a_superseded_holder_is_fenced_wherever_it_was_stopped() {
             }
         }
     }
-    println!("lock takeovers, stopped at every step of a holder: {takeovers}");
+    told!("lock takeovers, stopped at every step of a holder: {takeovers}");
     // A holder that has put its snapshot in place has nothing left to lose.
     let harmless = [Step::SnapshotReplaced, Step::JournalRemoved];
     assert!(finished.iter().all(|at| harmless.contains(at)), "{finished:?}");
