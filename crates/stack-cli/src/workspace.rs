@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use stack_config::configuration::{Configuration, Module, Settings};
 use stack_config::sources::{Entry, MemorySources};
@@ -494,8 +494,14 @@ impl stack_config::Scope for Nothing {
     }
 }
 
-/// What the environment says about the key.
+/// What the environment says about the key. One look for the whole command: a command that prints the key runs once, and a
+/// passphrase is derived from once, whoever asks.
 fn keys() -> KeyInputs {
+    static KEYS: OnceLock<KeyInputs> = OnceLock::new();
+    KEYS.get_or_init(look_for_keys).clone()
+}
+
+fn look_for_keys() -> KeyInputs {
     let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let folder = text("XDG_CONFIG_HOME").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(text("HOME")?).join(".config")));

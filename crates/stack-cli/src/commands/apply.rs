@@ -131,7 +131,9 @@ impl Applying<'_> {
         file: Option<&PlanFile>,
     ) -> Result<Exit, CommandError> {
         let place = &workspace.place;
-        if let (Some(file), Some(now)) = (file, place.read_masked()?) {
+        if let Some(file) = file
+            && let Some(now) = place.read_masked()?
+        {
             check_lineage(&file.state, &now)?;
         }
         let (store, state) = Store::open(StoreSettings {

@@ -1,4 +1,5 @@
 //! Many real processes and one state.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -106,14 +107,14 @@ fn journal_length(folder: &Path) -> u64 {
 
 /// A chain, so that every object is a write of its own.
 fn chain(length: usize) -> String {
-    let mut text = "variable \"text\" {\n  default = \"none\"\n}\nresource \"stack_data\" \"r0\" {\n  input = var.text\n}\n".to_owned();
-    for i in 1..length {
-        text.push_str(&format!(
+    let first = "variable \"text\" {\n  default = \"none\"\n}\nresource \"stack_data\" \"r0\" {\n  input = var.text\n}\n";
+    let link = |i: usize| {
+        format!(
             "resource \"stack_data\" \"r{i}\" {{\n  input = stack_data.r{}.output\n}}\n",
             i - 1
-        ));
-    }
-    text
+        )
+    };
+    (1..length).fold(first.to_owned(), |text, i| text + &link(i))
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! States that are damaged, foreign, newer or sealed with another key, and the commands that deal with them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! `stack state mv` and `stack state rm`: what the state says of objects, which are not touched.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use stack_core::ResourceAddress;
 use stack_core::address::Target;
@@ -106,9 +108,10 @@ pub(super) fn rm(ui: &Ui, arguments: &Arguments) -> Result<Exit, CommandError> {
                 return Err(not_found(name));
             }
             for (address, deposed) in found {
-                done.push_str(&format!(
-                    "{address} is not managed any more; its object was not touched.\n"
-                ));
+                let _ = writeln!(
+                    done,
+                    "{address} is not managed any more; its object was not touched."
+                );
                 fold(state, Record::Forget { address, deposed }).map_err(|error| refused(&error))?;
             }
         }

@@ -1,16 +1,19 @@
 //! `stack state rekey`
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use stack_core::ResourceAddress;
+use stack_core::codec::{Seal, SealError};
 use stack_engine::Providers;
 use stack_plan::Catalog as _;
 use stack_state::seal::{Sealer, Withheld};
 use stack_state::{DeposedKey, State, Status};
+use zeroize::Zeroizing;
 
 use super::{Approval, Change};
 use crate::error::CommandError;
@@ -40,6 +43,27 @@ pub(in crate::commands) struct Arguments {
     approval: Approval,
 }
 
+/// Seals nothing and notes where something would be sealed.
+#[derive(Default)]
+struct Present(RefCell<BTreeSet<String>>);
+
+impl Present {
+    fn has(&self, place: &str) -> bool {
+        self.0.borrow().contains(place)
+    }
+}
+
+impl Seal for Present {
+    fn seal(&self, _: &str, context: &str) -> Result<String, SealError> {
+        self.0.borrow_mut().insert(context.to_owned());
+        Ok(String::new())
+    }
+
+    fn open(&self, _: &str, _: &str) -> Result<Zeroizing<String>, SealError> {
+        Err(SealError::NoKey)
+    }
+}
+
 fn refused(detail: &str) -> CommandError {
     CommandError::new("STK0526", "Key not changed", detail)
 }
@@ -66,7 +90,15 @@ impl Arguments {
         let (state, torn) = if self.forget {
             let withheld = Withheld::default();
             let (mut state, torn) = locked.load(&withheld)?;
-            let places = withheld.places();
+            // Values in the journal that were replaced or removed since are in it no more.
+            let present = Present::default();
+            let encoded = stack_state::snapshot::encode(&state, &present);
+            encoded.map_err(|error| refused(&crate::error::chain(&error)))?;
+            let mut places = withheld.places();
+            places.sort();
+            places.dedup();
+            places.retain(|place| place.starts_with("host keys of ") || present.has(place));
+            state.pins.retain(|_, keys| !keys.is_empty());
             if !places.is_empty() && locked.load(&old).is_ok() {
                 return Err(refused(
                     "The key at hand opens every sealed value, so nothing has to be given up.",

@@ -9,7 +9,7 @@ use stack_state::key::NoKey;
 use stack_state::{Record, State};
 
 use super::*;
-use crate::store::{Store, StoreError, StoreSettings};
+use crate::store::{Exclusive, Store, StoreError, StoreSettings};
 
 /// Writes a count to standard error, which the test harness does not hold back.
 macro_rules! told {
@@ -269,6 +269,63 @@ fn frames_behind_a_later_snapshot_are_kept_aside_and_reported() {
         assert_eq!(fs::read(kept).unwrap(), after[before.len()..]);
         store.close().await.unwrap();
     });
+}
+
+/// At every step there is the state of the old key or that of the new one, wholly.
+#[test]
+fn another_key_is_taken_in_one_step() {
+    use stack_state::key::KeyMaterial;
+    let key = |n: u8| Arc::new(KeyMaterial::Bytes([n; 32].into()));
+    let folder = tempfile::tempdir().unwrap();
+    let plain = Local::new(folder.path(), "default");
+    let secret = |name: &str| Record::Output {
+        name: name.to_owned(),
+        value: Some(Value::string("canary").sensitive()),
+    };
+    block(async {
+        let with_key = |local: Local| StoreSettings {
+            keys: key(1),
+            ..settings(local)
+        };
+        let (store, _) = Store::open(with_key(plain.clone())).await.unwrap();
+        store.append(vec![secret("a")]).await.unwrap();
+        store.close().await.unwrap();
+        let (store, _) = Store::open(with_key(plain.clone())).await.unwrap();
+        store.append(vec![secret("b")]).await.unwrap();
+        drop(store);
+        drop(
+            plain
+                .lock(&Holder::current("wait"), Duration::from_secs(60))
+                .unwrap(),
+        );
+    });
+    let opens = move |local: &Local, n: u8| {
+        let state = Store::read(local, key(n)).ok().flatten();
+        state.is_some_and(|state| {
+            state.outputs.len() == 2 && state.outputs["b"].unmarked().as_str() == Some("canary")
+        })
+    };
+    let (steps, looked_at) = mpsc::channel();
+    let watched = plain.clone().watched({
+        let plain = plain.clone();
+        move |step| steps.send((step, opens(&plain, 1), opens(&plain, 2))).unwrap()
+    });
+    let locked = Exclusive::lock(
+        Arc::new(watched),
+        &Holder::current("stack state rekey"),
+        Duration::ZERO,
+    );
+    let locked = locked.unwrap().unwrap();
+    let (state, torn) = locked.load(&locked.sealer(key(1)).unwrap()).unwrap();
+    let new = locked.sealer(key(2)).unwrap();
+    locked.write(state, &torn, &new).unwrap();
+    let seen: Vec<_> = looked_at.try_iter().collect();
+    for (step, old, new) in &seen {
+        assert!(old ^ new, "{step:?}: {old} {new}");
+        assert_eq!(*new, *step >= Step::SnapshotReplaced, "{step:?}");
+    }
+    assert!(seen.len() >= 8, "{seen:?}");
+    assert!(!opens(&plain, 1) && opens(&plain, 2));
 }
 
 #[test]
