@@ -106,7 +106,31 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         row(&format!("apply of {size}"), &applies, Some(*size));
         row(&format!("plan without changes of {size}"), &plans, Some(*size));
     }
+    append(workspace, &folder, options.release)?;
     fs::remove_dir_all(&folder).context("removing the generated configurations")
+}
+
+/// One durable record alone beside a bare append and sync of the same bytes, in one run of one program.
+fn append(workspace: &Workspace, folder: &Path, release: bool) -> Result<()> {
+    let mut words = vec![
+        "run",
+        "--quiet",
+        "--package",
+        "stack-engine",
+        "--example",
+        "append",
+    ];
+    words.extend(release.then_some("--release"));
+    words.push("--");
+    let text = output(workspace.cargo(&words).arg(folder).arg("500"))?;
+    let numbers: Vec<&str> = text.split_whitespace().collect();
+    let [stored, bare, ratio] = numbers[..] else {
+        bail!("the measurement of one record printed {text:?}");
+    };
+    println_line(&format!(
+        "\nOne durable record: {stored} us; a bare append and sync of the same bytes: {bare} us; ratio {ratio}."
+    ));
+    Ok(())
 }
 
 fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {

@@ -168,7 +168,7 @@ fn parallelism(text: &str) -> Result<usize, String> {
 }
 
 /// Reads `90`, `90s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &text[digits.len()..] {
         "" | "s" => 1,

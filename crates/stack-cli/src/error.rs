@@ -4,7 +4,12 @@ use std::error::Error;
 
 use stack_core::codec::SealError;
 use stack_core::{Diagnostic, Diagnostics, SourceMap};
+use stack_engine::backend::BackendError;
 use stack_engine::store::StoreError;
+use stack_state::FoldError;
+use stack_state::frame::FrameError;
+use stack_state::load::LoadError;
+use stack_state::snapshot::SnapshotError;
 
 use crate::exit::Exit;
 
@@ -78,6 +83,9 @@ impl From<StoreError> for CommandError {
         if is_about_key(&error) {
             return Self::new("STK0504", "State key not usable", chain(&error));
         }
+        if let Some((code, summary, hint)) = told_apart(&error) {
+            return Self::new(code, summary, chain(&error)).hint(hint);
+        }
         let locked = error.is_locked();
         let summary = if locked {
             "State locked"
@@ -96,6 +104,67 @@ impl From<SealError> for CommandError {
     fn from(error: SealError) -> Self {
         Self::new("STK0504", "State key not usable", sentence(&error.to_string()))
     }
+}
+
+/// What is wrong with what is stored: code, summary and a way out.
+fn told_apart(error: &StoreError) -> Option<(&'static str, &'static str, &'static str)> {
+    const DAMAGED: (&str, &str, &str) = (
+        "STK0520",
+        "State damaged",
+        "take the folder of the state from a backup, or see what `stack state repair` can keep",
+    );
+    const NEWER: (&str, &str, &str) = (
+        "STK0522",
+        "Written by a newer stack",
+        "use the version of stack that wrote it, or a later one; nothing was changed",
+    );
+    const FOREIGN: (&str, &str, &str) = (
+        "STK0521",
+        "State of another lineage",
+        "nothing was changed; move the file to where it belongs",
+    );
+    const MISSING: (&str, &str, &str) = (
+        "STK0523",
+        "Part of the state missing",
+        "take the folder of the state from a backup, or see what `stack state repair` can keep",
+    );
+    let source = match error {
+        StoreError::Load { source, .. } => source,
+        StoreError::Backend { source, .. } => {
+            let lost = matches!(**source, BackendError::LockLost { .. });
+            return lost.then_some((
+                "STK0524",
+                "Lock taken over",
+                "run the command again once the other has ended",
+            ));
+        }
+        StoreError::Snapshot { .. }
+        | StoreError::Record { .. }
+        | StoreError::Illegal { .. }
+        | StoreError::Moved { .. }
+        | StoreError::Start { .. }
+        | StoreError::Ended => return None,
+    };
+    Some(match &**source {
+        LoadError::Snapshot {
+            source: SnapshotError::Newer { .. },
+        }
+        | LoadError::Journal {
+            source: FrameError::Newer { .. },
+            ..
+        } => NEWER,
+        LoadError::Foreign { .. }
+        | LoadError::Illegal {
+            source: FoldError::Foreign { .. },
+            ..
+        } => FOREIGN,
+        LoadError::Gap { .. } | LoadError::NoHeader { .. } => MISSING,
+        LoadError::Snapshot { .. }
+        | LoadError::Journal { .. }
+        | LoadError::Record { .. }
+        | LoadError::Illegal { .. }
+        | LoadError::Integrity { .. } => DAMAGED,
+    })
 }
 
 /// Whether the key is missing or another one.

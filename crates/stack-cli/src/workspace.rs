@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use stack_config::configuration::{Configuration, Module, Settings};
 use stack_config::sources::{Entry, MemorySources};
@@ -494,17 +494,46 @@ impl stack_config::Scope for Nothing {
     }
 }
 
-/// What the environment says about the key.
+/// What the environment says about the key. One look for the whole command: a command that prints the key runs once, and a
+/// passphrase is derived from once, whoever asks.
 fn keys() -> KeyInputs {
+    static KEYS: OnceLock<KeyInputs> = OnceLock::new();
+    KEYS.get_or_init(look_for_keys).clone()
+}
+
+fn look_for_keys() -> KeyInputs {
     let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let folder = text("XDG_CONFIG_HOME").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(text("HOME")?).join(".config")));
     KeyInputs {
-        key: text("STACK_STATE_KEY").map(Secret::new),
-        passphrase: text("STACK_STATE_PASSPHRASE").map(Secret::new),
-        file: text("STACK_STATE_KEY_FILE").map(PathBuf::from),
         default_file: folder.map(|folder| folder.join("stack/state.key")),
         terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+        ..named_keys("STACK_STATE_")
+    }
+}
+
+/// What the environment says about a new key; the file is made if it is not there.
+pub(crate) fn new_keys(file: Option<PathBuf>) -> KeyInputs {
+    KeyInputs {
+        default_file: file,
+        terminal: true,
+        new: true,
+        ..named_keys("STACK_STATE_NEW_")
+    }
+}
+
+/// Variables that are set, be it to nothing.
+fn named_keys(prefix: &str) -> KeyInputs {
+    let text = |name: &str| {
+        let value = std::env::var_os(format!("{prefix}{name}"))?;
+        Some(value.to_string_lossy().into_owned())
+    };
+    KeyInputs {
+        key: text("KEY").map(Secret::new),
+        passphrase: text("PASSPHRASE").map(Secret::new),
+        file: text("KEY_FILE").map(PathBuf::from),
+        command: text("KEY_COMMAND"),
+        ..KeyInputs::default()
     }
 }
 
@@ -529,6 +558,9 @@ pub(crate) fn read_plan_file(path: &str) -> Result<PlanFile, CommandError> {
     let keys = Arc::new(keys());
     let decoded = PlanFile::decode(&bytes, VERSION, |lineage, salt| Sealer::new(keys, lineage, salt));
     decoded.map_err(|error| {
+        if matches!(error, PlanFileError::Newer { .. }) {
+            return CommandError::new("STK0522", "Written by a newer stack", format!("The file \"{path}\": {}", chain(&error)));
+        }
         let seal = matches!(error, PlanFileError::Seal(_));
         let error = unreadable(format!("The file \"{path}\" cannot be used. {}", chain(&error)));
         if seal {

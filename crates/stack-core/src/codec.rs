@@ -59,8 +59,8 @@ pub trait Seal {
 pub enum SealError {
     /// No key is given.
     #[error(
-        "a sensitive value cannot be stored or read without a key; set STACK_STATE_KEY (32 bytes in base64) or \
-         STACK_STATE_PASSPHRASE, or name a key file"
+        "a sensitive value cannot be stored or read without a key; set STACK_STATE_KEY (32 bytes in base64), \
+         STACK_STATE_PASSPHRASE, STACK_STATE_KEY_FILE or STACK_STATE_KEY_COMMAND"
     )]
     NoKey,
     /// A key is given that cannot be used.

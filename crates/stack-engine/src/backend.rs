@@ -11,7 +11,7 @@ use stack_state::load::{Stored, TornEnd};
 pub mod key;
 pub mod local;
 
-pub use local::Local;
+pub use local::{Held, Local};
 
 /// Who holds a lock, for people to read. The lock itself is the kernel's (or the backend's): nothing here decides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub enum BackendError {
         holder: Option<Holder>,
     },
     /// Another process took the lock over; what it wrote since is not known here.
-    #[error("the lock was lost{}; nothing more is written, and the next command goes on from what was recorded", held_by(holder.as_ref()))]
+    #[error("the lock was taken over{}; nothing more is written, and the next command goes on from what was recorded", held_by(holder.as_ref()))]
     LockLost {
         /// Who has it now, as far as is known.
         holder: Option<Holder>,
@@ -131,16 +131,25 @@ pub trait Writer: Send {
     /// It could not be written, or the lock is lost.
     fn append(&mut self, frame: &[u8]) -> Result<(), BackendError>;
 
-    /// Keeps the torn end of a journal aside and says where. Leaves the journal as it is.
+    /// Keeps an end of a journal that does not count aside and says where. Leaves the journal as it is.
     ///
     /// # Errors
     /// It could not be written.
     fn keep_aside(&mut self, end: &TornEnd) -> Result<String, BackendError>;
 
-    /// Puts a new snapshot in the place of the old one, durably, and then removes the journals, all of which it has
-    /// folded in.
+    /// Keeps the bytes of a stored file aside before a repair replaces it, and says where.
     ///
     /// # Errors
-    /// It could not be written, or the lock is lost; the old snapshot and the journals are then still there.
+    /// It could not be written, or the place cannot keep anything aside.
+    fn keep_copy(&mut self, name: &str, bytes: &[u8]) -> Result<String, BackendError> {
+        let _ = (name, bytes);
+        Err(BackendError::Ended)
+    }
+
+    /// Puts a new snapshot in the place of the old one, durably, and then removes the journals, all of which it has
+    /// folded in, but for those of a later epoch.
+    ///
+    /// # Errors
+    /// It could not be written, or the lock is lost; what the snapshot would have replaced is then still there.
     fn replace(&mut self, snapshot: &[u8]) -> Result<(), BackendError>;
 }

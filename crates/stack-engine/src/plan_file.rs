@@ -59,6 +59,12 @@ pub enum PlanFileError {
         /// Why.
         reason: String,
     },
+    /// It is of a newer format.
+    #[error("written in plan format {version}, and this version of stack reads format 1; use a newer one")]
+    Newer {
+        /// The format version.
+        version: u64,
+    },
     /// Another version made it.
     #[error("the plan was made by stack {made_by}, and this is {own}; make a new plan")]
     OtherVersion {
@@ -104,7 +110,9 @@ impl Seal for Inside {
 }
 
 const CONTEXT: &str = "plan";
-const FIRST_LINE: &str = "stack plan 1";
+const FIRST_LINE_START: &str = "stack plan ";
+/// Version of the format that is written, the only one that is read.
+const FORMAT: u64 = 1;
 
 impl PlanFile {
     /// The state that the plan is made for: with pending operations recovered.
@@ -124,7 +132,7 @@ impl PlanFile {
         let (lineage, salt) = (self.state.lineage.to_string(), wire::hex(&self.state.salt.0));
         let sensitive = inside.sensitive.get();
         let word = if sensitive { "sealed" } else { "clear" };
-        let mut out = format!("{FIRST_LINE} {word} {lineage} {salt}\n").into_bytes();
+        let mut out = format!("{FIRST_LINE_START}{FORMAT} {word} {lineage} {salt}\n").into_bytes();
         if sensitive {
             out.extend(
                 sealer
@@ -155,8 +163,14 @@ impl PlanFile {
             .ok_or_else(|| not("its first line is missing"))?;
         let head = std::str::from_utf8(&bytes[..end]).map_err(|_| not("its first line is no text"))?;
         let rest = head
-            .strip_prefix(FIRST_LINE)
-            .ok_or_else(|| not("its first line is of something else"))?;
+            .strip_prefix(FIRST_LINE_START)
+            .and_then(|rest| rest.split_once(' '))
+            .and_then(|(version, rest)| Some((version.parse::<u64>().ok()?, rest)));
+        let rest = match rest {
+            Some((FORMAT, rest)) => rest,
+            Some((version, _)) if version > FORMAT => return Err(PlanFileError::Newer { version }),
+            Some(_) | None => return Err(not("its first line is of something else")),
+        };
         let words: Vec<&str> = rest.split_whitespace().collect();
         let [word, lineage, salt] = words[..] else {
             return Err(not("its first line is incomplete"));

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use stack_state::key::KeySource;
-use stack_state::load::{Checked, LoadError, Loaded, Stored, TornEnd};
+use stack_state::load::{Aside, Checked, LoadError, Loaded, Stored, TornEnd};
 use stack_state::seal::Sealer;
 use stack_state::snapshot::{self, SnapshotError};
 use stack_state::{
@@ -25,6 +25,10 @@ use stack_state::{
 use tokio::sync::oneshot;
 
 use crate::backend::{Backend, BackendError, Holder, Writer};
+
+mod exclusive;
+
+pub use exclusive::{Exclusive, Repairing};
 
 /// Batches that are written with one sync at most, so that the first of them does not wait for ever.
 const GROUP_BATCHES: usize = 4096;
@@ -81,6 +85,14 @@ pub enum StoreError {
         #[source]
         source: FoldError,
     },
+    /// Another process wrote while a state was looked at.
+    #[error(
+        "state {location} was written by another process meanwhile; nothing was changed, run the command again"
+    )]
+    Moved {
+        /// Where it is kept.
+        location: String,
+    },
     /// The machine refuses a thread or random numbers.
     #[error("cannot start writing the state: {reason}")]
     Start {
@@ -93,6 +105,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// An error of a backend, with its place.
+    pub fn from_backend(backend: &dyn Backend, source: BackendError) -> Self {
+        backend_error(backend, source)
+    }
+
     /// Whether another process holds the lock.
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Backend { source, .. } if matches!(**source, BackendError::Locked { .. }))
@@ -300,6 +317,7 @@ fn fresh(settings: &StoreSettings, stored: &Stored) -> Result<(Loaded, Sealer), 
     let torn = stored.journals.iter().filter(|(_, bytes)| !bytes.is_empty());
     let torn = torn
         .map(|(epoch, bytes)| TornEnd {
+            why: Aside::Torn,
             epoch: *epoch,
             offset: 0,
             bytes: bytes.clone(),
@@ -338,12 +356,20 @@ impl Committer {
         let mut writer = backend
             .lock(&settings.holder, settings.lock_timeout)
             .map_err(failed)?;
-        let stored = backend.read().map_err(failed)?;
-        let (mut loaded, sealer) = match load(&*backend, &stored, Arc::clone(&settings.keys))? {
-            Some(loaded) => loaded,
-            None => fresh(&settings, &stored)?,
+        let found = backend.read().map_err(failed)?;
+        let look = |stored: &Stored| match load(&*backend, stored, Arc::clone(&settings.keys))? {
+            Some(loaded) => Ok(loaded),
+            None => fresh(&settings, stored),
         };
+        // Whatever is wrong is said before anything is written.
+        let (mut loaded, mut sealer) = look(&found)?;
         let epoch = writer.begin(loaded.state.epoch).map_err(failed)?;
+        // A holder that was superseded may have written until then, and what it wrote was acknowledged.
+        let stored = backend.read().map_err(failed)?;
+        if stored != found {
+            (loaded, sealer) = look(&stored)?;
+        }
+        drop(found);
         loaded.state.epoch = epoch;
         let mut torn = Vec::new();
         for end in &loaded.torn {

@@ -122,17 +122,51 @@ pub fn encode(after: Position, epoch: u64, records: u32, payload: &[u8]) -> (Vec
 /// # Errors
 /// Something other than the end of the last frame is missing or changed, or the format is newer.
 pub fn decode(bytes: &[u8]) -> Result<Frames<'_>, FrameError> {
+    match decode_prefix(bytes) {
+        (frames, None) => Ok(frames),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// Splits a journal file into its frames up to the first that does not check, and says what is wrong with that one.
+pub fn decode_prefix(bytes: &[u8]) -> (Frames<'_>, Option<FrameError>) {
+    let mut frames = Vec::new();
+    let (torn, error) = match decode_into(&mut frames, bytes) {
+        Ok(torn) => (torn, None),
+        Err(error) => (None, Some(error)),
+    };
+    (Frames { frames, torn }, error)
+}
+
+/// Every frame that checks by itself, wherever it stands, with its offset: what can be told of a damaged file.
+pub fn salvage(bytes: &[u8]) -> Vec<Frame<'_>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(next) = bytes[at..]
+        .windows(MAGIC.len())
+        .position(|window| window == MAGIC)
+    {
+        let offset = at + next;
+        let rest = &bytes[offset..];
+        match decode_first(rest, rest.len(), offset) {
+            Ok(Some(frame)) => {
+                at = offset + HEADER_LENGTH + frame.payload.len();
+                found.push(frame);
+            }
+            Ok(None) | Err(_) => at = offset + MAGIC.len(),
+        }
+    }
+    found
+}
+
+fn decode_into<'b>(frames: &mut Vec<Frame<'b>>, bytes: &'b [u8]) -> Result<Option<Torn<'b>>, FrameError> {
     // A payload ends with a line feed, so zeros at the end of the file were never written.
     let written = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-    let mut frames: Vec<Frame<'_>> = Vec::new();
     let mut offset = 0;
     while offset < bytes.len() {
         let rest = &bytes[offset..];
         let Some(frame) = decode_first(rest, written.saturating_sub(offset), offset)? else {
-            return Ok(Frames {
-                frames,
-                torn: Some(Torn { offset, bytes: rest }),
-            });
+            return Ok(Some(Torn { offset, bytes: rest }));
         };
         if let Some(before) = frames.last() {
             if frame.position.sequence != before.position.sequence + 1 {
@@ -151,7 +185,7 @@ pub fn decode(bytes: &[u8]) -> Result<Frames<'_>, FrameError> {
         offset += HEADER_LENGTH + frame.payload.len();
         frames.push(frame);
     }
-    Ok(Frames { frames, torn: None })
+    Ok(None)
 }
 
 fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -303,6 +337,21 @@ mod tests {
         assert!(
             matches!(decode(&joined), Err(FrameError::Damaged { what, .. }) if what.contains("does not follow"))
         );
+    }
+
+    #[test]
+    fn what_checks_by_itself_is_found_behind_damage() {
+        let (mut bytes, ends) = journal();
+        bytes[ends[1] + HEADER_LENGTH] ^= 1;
+        let (prefix, error) = decode_prefix(&bytes);
+        assert_eq!(prefix.frames.len(), 1);
+        assert!(matches!(error, Some(FrameError::Damaged { offset, .. }) if offset == ends[1]));
+        let found: Vec<_> = salvage(&bytes[ends[1]..])
+            .iter()
+            .map(|f| f.position.sequence)
+            .collect();
+        assert_eq!(found, [3]);
+        assert_eq!(salvage(b"STKFRAMESTKFRAME"), []);
     }
 
     #[test]

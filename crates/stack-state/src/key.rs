@@ -33,7 +33,19 @@ pub trait KeySource: Send + Sync {
     /// # Errors
     /// There is none, or it cannot be used.
     fn key(&self) -> Result<KeyMaterial, SealError>;
+
+    /// The bytes that the working keys of a state are derived from. Derived anew by every call unless the source keeps
+    /// them, which takes long for a passphrase.
+    ///
+    /// # Errors
+    /// There is no key, or it cannot be used.
+    fn root(&self, salt: &Salt) -> Result<RootKey, SealError> {
+        root_key(&self.key()?, salt)
+    }
 }
+
+/// The bytes that working keys are derived from.
+pub type RootKey = Zeroizing<[u8; KEY_LENGTH]>;
 
 /// Key material at hand is its own source.
 impl KeySource for KeyMaterial {
@@ -76,11 +88,11 @@ pub fn render_key(key: &[u8; KEY_LENGTH]) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(key))
 }
 
-/// The 32 bytes that the working keys are derived from.
-pub(crate) fn root_key(
-    material: &KeyMaterial,
-    salt: &Salt,
-) -> Result<Zeroizing<[u8; KEY_LENGTH]>, SealError> {
+/// The bytes that the working keys are derived from: the key, or what Argon2id makes of a passphrase.
+///
+/// # Errors
+/// The passphrase is empty.
+pub fn root_key(material: &KeyMaterial, salt: &Salt) -> Result<RootKey, SealError> {
     match material {
         KeyMaterial::Bytes(key) => Ok(key.clone()),
         KeyMaterial::Passphrase(passphrase) => {

@@ -10,6 +10,7 @@ pub mod integrity;
 pub mod key;
 pub mod load;
 mod record;
+pub mod repair;
 pub mod seal;
 pub mod snapshot;
 mod state;

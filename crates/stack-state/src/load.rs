@@ -41,8 +41,7 @@ pub enum LoadError {
     },
     /// A journal file.
     #[error(
-        "{} is damaged; take the file from a backup; without one, move it away, but then the objects that it records are \
-         not managed any more",
+        "{}",
         journal_name(*epoch)
     )]
     Journal {
@@ -80,8 +79,7 @@ pub enum LoadError {
     },
     /// A journal that does not continue what is before it.
     #[error(
-        "{}: frame {found} does not continue frame {at}: a file is missing, or a process wrote that had lost the lock; \
-         take the folder from a backup",
+        "{}: frame {found} does not continue frame {at}: a file or a part of one is missing",
         journal_name(*epoch)
     )]
     Gap {
@@ -91,6 +89,19 @@ pub enum LoadError {
         found: u64,
         /// Sequence number of the last frame folded in.
         at: u64,
+    },
+    /// A journal of another state.
+    #[error(
+        "{} is of lineage {found}, the state of {expected}: the file was put here from elsewhere; move it away",
+        journal_name(*epoch)
+    )]
+    Foreign {
+        /// Epoch of the journal.
+        epoch: u64,
+        /// Lineage of the journal.
+        found: Lineage,
+        /// Lineage of the state.
+        expected: Lineage,
     },
     /// A journal without snapshot that does not begin with a header.
     #[error("{} does not begin with a header, and there is no {SNAPSHOT_NAME}", journal_name(*epoch))]
@@ -107,9 +118,20 @@ pub enum LoadError {
     },
 }
 
-/// The incomplete end of a journal: bytes that were being written when the process or machine died.
+/// Why the end of a journal does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// It is incomplete: it was being written when the process or machine died.
+    Torn,
+    /// It was written by a process that had lost the lock.
+    Fenced,
+}
+
+/// The end of a journal that does not count. Nothing in it was acknowledged to anyone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornEnd {
+    /// Why it does not count.
+    pub why: Aside,
     /// Epoch of the journal.
     pub epoch: u64,
     /// Where it starts in the file.
@@ -125,14 +147,17 @@ pub struct Loaded {
     pub state: State,
     /// Whether a journal added to the snapshot: its writer did not end cleanly, or still runs.
     pub replayed: bool,
-    /// Incomplete ends of journals.
+    /// Ends of journals that do not count.
     pub torn: Vec<TornEnd>,
 }
+
+/// A journal: its epoch, what it holds, and its bytes.
+type Journal<'b> = (u64, Frames<'b>, &'b [u8]);
 
 /// Stored bytes whose checksums hold; the sealed parts are still closed.
 pub struct Checked<'b> {
     snapshot: Option<Snapshot>,
-    journals: Vec<(u64, Frames<'b>)>,
+    journals: Vec<Journal<'b>>,
     lineage: Lineage,
     salt: Salt,
     header: Option<Header>,
@@ -152,10 +177,11 @@ impl<'b> Checked<'b> {
                 epoch: *epoch,
                 source,
             })?;
-            journals.push((*epoch, frames));
+            journals.push((*epoch, frames, bytes.as_slice()));
         }
         if let Some(snapshot) = snapshot {
             let (lineage, salt) = (snapshot.head().lineage.clone(), snapshot.head().salt);
+            check_lineages(&journals, &lineage)?;
             return Ok(Some(Self {
                 snapshot: Some(snapshot),
                 journals,
@@ -166,15 +192,15 @@ impl<'b> Checked<'b> {
         }
         let first = journals
             .iter()
-            .find_map(|(epoch, frames)| Some((*epoch, frames.frames.first()?)));
+            .find_map(|(epoch, frames, _)| Some((*epoch, frames.frames.first()?)));
         let Some((epoch, frame)) = first else {
             return Ok(None);
         };
-        let line = frame.payload.split(|b| *b == b'\n').next().unwrap_or_default();
-        let Ok(Record::Header(header)) = decode_record(line, &NoSeal) else {
+        let Some(header) = header(frame) else {
             return Err(LoadError::NoHeader { epoch });
         };
         let (lineage, salt) = (header.lineage.clone(), header.salt);
+        check_lineages(&journals, &lineage)?;
         Ok(Some(Self {
             snapshot: None,
             journals,
@@ -207,18 +233,28 @@ impl<'b> Checked<'b> {
             (None, None) => State::new(self.lineage, "", self.salt),
         };
         let start = state.position;
+        let start_epoch = state.epoch;
         let mut torn = Vec::new();
-        for (epoch, frames) in &self.journals {
+        for (epoch, frames, bytes) in &self.journals {
+            let mut fenced = None;
             for frame in &frames.frames {
+                if *epoch < start_epoch && is_fenced(frame.position, start) {
+                    fenced = Some(frame);
+                    break;
+                }
                 fold_frame(&mut state, start, *epoch, frame, seal)?;
             }
-            if let Some(end) = frames.torn {
-                torn.push(TornEnd {
-                    epoch: *epoch,
-                    offset: end.offset,
-                    bytes: end.bytes.to_vec(),
-                });
-            }
+            let end = match (fenced, frames.torn) {
+                (Some(frame), _) => Some((Aside::Fenced, frame.offset)),
+                (None, Some(end)) => Some((Aside::Torn, end.offset)),
+                (None, None) => None,
+            };
+            torn.extend(end.map(|(why, offset)| TornEnd {
+                why,
+                epoch: *epoch,
+                offset,
+                bytes: bytes[offset..].to_vec(),
+            }));
             state.epoch = state.epoch.max(*epoch);
         }
         integrity::check(&state).map_err(|source| LoadError::Integrity { source })?;
@@ -230,8 +266,38 @@ impl<'b> Checked<'b> {
     }
 }
 
-/// Folds a frame into the state, unless the snapshot, which stands at `start`, has it already.
-fn fold_frame(
+/// The header a journal file begins with, if the frame is its first.
+pub(crate) fn header(frame: &Frame<'_>) -> Option<Header> {
+    let line = frame.payload.split(|b| *b == b'\n').next().unwrap_or_default();
+    match decode_record(line, &NoSeal) {
+        Ok(Record::Header(header)) => Some(header),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn check_lineages(journals: &[Journal<'_>], expected: &Lineage) -> Result<(), LoadError> {
+    for (epoch, frames, _) in journals {
+        let found = frames.frames.first().and_then(header);
+        if let Some(found) = found.filter(|header| header.lineage != *expected) {
+            return Err(LoadError::Foreign {
+                epoch: *epoch,
+                found: found.lineage,
+                expected: expected.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a journal of an earlier epoch goes beyond the snapshot. Who raised the epoch has read that journal and folded it
+/// in; what it did not see was written after the lock was lost, and not acknowledged.
+pub(crate) fn is_fenced(frame: Position, snapshot: Position) -> bool {
+    frame.sequence > snapshot.sequence || (frame.sequence == snapshot.sequence && frame != snapshot)
+}
+
+/// Folds a frame into the state, unless the snapshot, which stands at `start`, has it already. After an error the records
+/// before the one that is named are folded in.
+pub(crate) fn fold_frame(
     state: &mut State,
     start: Position,
     epoch: u64,

@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use stack_core::codec::{Seal, SealError};
 use zeroize::Zeroizing;
 
-use crate::key::{KeySource, derive, root_key};
+use crate::key::{KeySource, derive};
 use crate::state::{Lineage, Salt};
 
 const VERSION: &str = "1";
@@ -58,7 +58,7 @@ impl Sealer {
     fn working(&self) -> Result<&Working, SealError> {
         let made = self
             .key
-            .get_or_init(|| Working::new(&*root_key(&self.source.key()?, &self.salt)?));
+            .get_or_init(|| Working::new(&*self.source.root(&self.salt)?));
         made.as_ref().map_err(Clone::clone)
     }
 
@@ -263,6 +263,27 @@ mod tests {
         ] {
             assert!(sealer.open(text, "here").is_err(), "{text}");
         }
+    }
+
+    /// Counts how often it is asked.
+    struct Counting(std::sync::atomic::AtomicUsize);
+
+    impl KeySource for Counting {
+        fn key(&self) -> Result<KeyMaterial, SealError> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Ok(KeyMaterial::Passphrase(Zeroizing::new("p".to_owned())))
+        }
+    }
+
+    #[test]
+    fn the_key_is_asked_for_and_derived_once_however_many_fields_there_are() {
+        let source = Arc::new(Counting(0.into()));
+        let sealer = Sealer::new(source.clone(), Lineage::from("a"), Salt::default());
+        for i in 0..100 {
+            let sealed = sealer.seal("x", &i.to_string()).unwrap();
+            assert_eq!(*sealer.open(&sealed, &i.to_string()).unwrap(), "x");
+        }
+        assert_eq!(source.0.load(std::sync::atomic::Ordering::SeqCst), 1);
     }
 
     #[test]

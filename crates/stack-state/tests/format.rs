@@ -279,6 +279,41 @@ fn format_1_is_written_and_read_as_it_is_kept() {
     );
 }
 
+/// Every format that was ever written is kept in a folder of its own, is read, and is written as the newest.
+#[test]
+fn every_kept_format_is_read_and_written_as_the_newest() {
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let file =
+        |version: u64, name: &str| std::fs::read(golden.join(format!("v{version}")).join(name)).unwrap();
+    assert_eq!(
+        u64::from(frame::VERSION),
+        snapshot::VERSION,
+        "one folder for both"
+    );
+    for version in 1..=snapshot::VERSION {
+        let from_journal = load(&journal_only(file(version, "journal-3.log")))
+            .unwrap()
+            .unwrap();
+        let stored = Stored {
+            snapshot: Some(file(version, "state.json")),
+            journals: [].into(),
+        };
+        let from_snapshot = load(&stored).unwrap().unwrap();
+        assert_eq!(from_journal, from_snapshot, "format {version}");
+        let written = snapshot::encode(&from_snapshot, &sealer()).unwrap();
+        assert!(
+            written == file(snapshot::VERSION, "state.json"),
+            "format {version}"
+        );
+    }
+    let folders = std::fs::read_dir(&golden).unwrap().count();
+    assert_eq!(
+        folders as u64,
+        snapshot::VERSION,
+        "a folder for each format, and none without"
+    );
+}
+
 #[test]
 fn no_secret_is_in_clear() {
     let state = load(&journal_only(journal(&story(), &sealer())))

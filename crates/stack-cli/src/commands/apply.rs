@@ -133,6 +133,11 @@ impl Applying<'_> {
         file: Option<&PlanFile>,
     ) -> Result<Exit, CommandError> {
         let place = &workspace.place;
+        if let Some(file) = file
+            && let Some(now) = place.read_masked()?
+        {
+            check_lineage(&file.state, &now)?;
+        }
         let holder = Holder::current(self.command);
         let (store, state) = Store::open(StoreSettings {
             backend: place.backend.clone(),
@@ -420,6 +425,18 @@ fn without_repeated_checks(diagnostics: Diagnostics) -> Diagnostics {
         }
     }
     seen.into()
+}
+
+/// Refuses a plan for other objects, before the lock is taken and anything recovered.
+fn check_lineage(planned: &State, now: &State) -> Result<(), CommandError> {
+    if planned.serial == 0 || planned.lineage == now.lineage {
+        return Ok(());
+    }
+    let detail = format!(
+        "The plan was made for the state of lineage {}, and the state here is of {}: another environment, or started anew since.",
+        planned.lineage, now.lineage
+    );
+    Err(CommandError::new("STK0521", "State of another lineage", detail).hint("make a new plan"))
 }
 
 /// Refuses a plan that rests on another state than the one at hand.

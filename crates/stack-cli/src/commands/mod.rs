@@ -3,6 +3,7 @@
 mod apply;
 mod console;
 mod destroy;
+mod force_unlock;
 mod history;
 mod output;
 mod plan;
@@ -64,9 +65,11 @@ enum Command {
     Console(console::Arguments),
     /// Show what was applied and destroyed before, and how it went
     History(history::Arguments),
-    /// Look into the state
+    /// Look into the state, repair it, seal it with another key
     #[command(subcommand)]
     State(state::Arguments),
+    /// Take the lock of a state away from its holder
+    ForceUnlock(force_unlock::Arguments),
     /// Show the version
     Version(version::Arguments),
 }
@@ -84,6 +87,7 @@ impl Cli {
             | Command::Console(_)
             | Command::History(_)
             | Command::State(_)
+            | Command::ForceUnlock(_)
             | Command::Version(_) => false,
         }
     }
@@ -111,6 +115,7 @@ impl Cli {
             Command::Console(arguments) => arguments.run(ui),
             Command::History(arguments) => arguments.run(ui),
             Command::State(arguments) => arguments.run(ui),
+            Command::ForceUnlock(arguments) => arguments.run(ui),
             Command::Version(arguments) => Ok(arguments.run()),
         }
     }

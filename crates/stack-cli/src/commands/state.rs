@@ -1,10 +1,19 @@
-//! `stack state list` and `stack state show`
+//! `stack state`: `list` and `show` here, what changes a state in files of their own.
+
+mod copy;
+mod objects;
+mod rekey;
+mod repair;
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use stack_core::ResourceAddress;
 use stack_core::address::Target;
+use stack_engine::backend::Holder;
+use stack_engine::store::Exclusive;
 use stack_state::{State, Status};
 
 use super::split_folder;
@@ -13,7 +22,7 @@ use crate::exit::Exit;
 use crate::registry;
 use crate::ui::Ui;
 use crate::ui::plan::recorded;
-use crate::workspace::place_of;
+use crate::workspace::{Place, place_of};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Arguments {
@@ -21,6 +30,75 @@ pub(super) enum Arguments {
     List(Selection),
     /// Show one resource instance
     Show(Selection),
+    /// Give an instance another address, without touching its object
+    Mv(objects::Arguments),
+    /// Stop managing objects, without touching them
+    Rm(objects::Arguments),
+    /// Print the state as one file, sealed values sealed
+    Pull(copy::PullArguments),
+    /// Put a file that `pull` has printed in the place of the state
+    Push(copy::PushArguments),
+    /// Keep what can be kept of a damaged state
+    Repair(repair::Arguments),
+    /// Seal the state with another key
+    Rekey(rekey::Arguments),
+}
+
+/// How a state is changed.
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    /// Name of the environment
+    #[arg(long, value_name = "NAME", env = "STACK_ENV", default_value = "default", hide_env_values = true, value_parser = crate::arguments::environment)]
+    env: String,
+    /// How long to wait for the lock of the state, as in 30s or 5m
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = crate::arguments::duration)]
+    lock_timeout: Duration,
+}
+
+impl Change {
+    /// Takes the lock; `None` if nothing is recorded, which is said.
+    fn lock(&self, ui: &Ui, place: &Place, command: &str) -> Result<Option<Exclusive>, CommandError> {
+        let holder = Holder::current(command);
+        let locked = Exclusive::lock(place.backend.clone(), &holder, self.lock_timeout)?;
+        if locked.is_none() {
+            ui.say("Nothing is recorded yet.\n");
+        }
+        Ok(locked)
+    }
+}
+
+/// Agreement of a person, or in advance.
+#[derive(Debug, Args)]
+pub(super) struct Approval {
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    auto_approve: bool,
+}
+
+impl Approval {
+    /// Refuses, before anything is read, to go on to a question that nobody can answer.
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if self.auto_approve || terminal {
+            return Ok(());
+        }
+        let detail = "There is no terminal to ask for approval on.";
+        Err(CommandError::usage(detail).hint("give --auto-approve to go on without a question"))
+    }
+
+    /// Asks, unless it was agreed in advance.
+    pub(super) fn given(&self, ui: &Ui, question: &str) -> bool {
+        if self.auto_approve {
+            return true;
+        }
+        ui.error_stream(&format!("{question} Only 'yes' is accepted: "));
+        let mut line = String::new();
+        let agreed = std::io::stdin().lock().read_line(&mut line).is_ok() && line.trim() == "yes";
+        if !agreed {
+            ui.say("Not approved; nothing was changed.\n");
+        }
+        agreed
+    }
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +127,12 @@ impl Arguments {
         match self {
             Self::List(selection) => list(ui, selection),
             Self::Show(selection) => show(ui, selection),
+            Self::Mv(arguments) => objects::mv(ui, arguments),
+            Self::Rm(arguments) => objects::rm(ui, arguments),
+            Self::Pull(arguments) => arguments.run(ui),
+            Self::Push(arguments) => arguments.run(ui),
+            Self::Repair(arguments) => arguments.run(ui),
+            Self::Rekey(arguments) => arguments.run(ui),
         }
     }
 }

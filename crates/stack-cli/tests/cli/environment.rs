@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// Key of every state of the tests: 32 bytes in base64.
-const KEY: &str = "dGVzdHMgb2YgdGhlIGNvbW1hbmQgbGluZSBhcmUgMzI=";
+pub(crate) const KEY: &str = "dGVzdHMgb2YgdGhlIGNvbW1hbmQgbGluZSBhcmUgMzI=";
 
 /// An empty folder, with a home of its own and nothing of the caller's environment.
 pub(crate) struct Environment {
@@ -50,6 +50,18 @@ impl Environment {
     /// Sets a variable of the environment.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes a variable out of the environment.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.variables.retain(|(n, _)| n != name);
+    }
+
+    /// Runs the program and gives its standard output as it is.
+    pub(crate) fn run_unmasked(&self, arguments: &[&str]) -> String {
+        let mut child = self.start(arguments);
+        drop(child.stdin.take());
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
     }
 
     /// Runs the program without input.

@@ -6,3 +6,5 @@ mod documents;
 mod environment;
 mod history;
 mod pending;
+mod lock;
+mod state;

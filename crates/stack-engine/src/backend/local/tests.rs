@@ -153,6 +153,7 @@ fn a_snapshot_replaces_the_journals() {
         BTreeMap::from([(1, b"onetwo".to_vec())])
     );
     let torn = TornEnd {
+        why: Aside::Torn,
         epoch: 1,
         offset: 3,
         bytes: b"two".to_vec(),
