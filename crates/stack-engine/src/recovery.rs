@@ -29,6 +29,8 @@ pub async fn recover(
     interrupt: &Interrupt,
 ) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::new();
+    connections.hide_recorded(state);
+    connections.hide_all(state.pending.values().map(|pending| &pending.begin.planned));
     for (operation, pending) in &state.pending {
         let address = &pending.begin.address;
         let doing = Doing::Recovering;
@@ -203,11 +205,11 @@ impl Recovery<'_> {
         Object {
             status,
             schema_version: begin.schema_version,
-            attributes: with_marks(
+            attributes: self.connections.marked(with_marks(
                 call.ty.schema(),
                 with_marks(call.ty.schema(), value, Some(marks)),
                 Some(&begin.planned),
-            ),
+            )),
             private: None,
             provider: begin.provider.clone(),
             identity: begin.identity.clone(),
