@@ -10,6 +10,7 @@ use stack_engine::plan_file::PlanFile;
 use stack_plan::{Answers, Options, Plan};
 use stack_state::{CheckStatus, State};
 
+use super::apply::keeps_secrets;
 use crate::arguments::{PlanningArguments, WorkspaceArguments};
 use crate::disk::cause;
 use crate::error::{CommandError, chain};
@@ -58,7 +59,7 @@ impl Arguments {
             run.plan(&workspace, &state, &options).await
         })??;
         if let Some(path) = &self.out {
-            save(&workspace, path, &state, &options, &answers)?;
+            save(&workspace, path, &state, &options, &plan, &answers)?;
         }
         show(ui, &workspace, &plan);
         let mut warnings = workspace.warnings.clone();
@@ -117,6 +118,7 @@ fn save(
     path: &str,
     state: &State,
     options: &Options,
+    plan: &Plan,
     answers: &Answers,
 ) -> Result<(), CommandError> {
     let file = PlanFile {
@@ -132,7 +134,11 @@ fn save(
     };
     let sealer = workspace.place.sealer(state.lineage.clone(), state.salt);
     let failed = |detail: String| CommandError::new("STK0507", "Plan not saved", detail);
-    let bytes = file.encode(&sealer).map_err(|error| failed(chain(&error)))?;
+    // The texts of the configuration are in the file too, and what they call sensitive need not have a value yet.
+    let secret = keeps_secrets(plan) || file.sources.mention("sensitive");
+    let bytes = file
+        .encode(&sealer, secret)
+        .map_err(|error| failed(chain(&error)))?;
     write(Path::new(path), &bytes).map_err(|error| {
         failed(format!(
             "The file \"{path}\" could not be written: {}.",

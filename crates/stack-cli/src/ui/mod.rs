@@ -13,6 +13,9 @@ use std::sync::Arc;
 use stack_core::{Diagnostics, SourceMap};
 use stack_engine::event::Events;
 
+/// Diagnostics that are written as JSON.
+const MOST_LINES: usize = 1000;
+
 /// Where and how things are shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Ui {
@@ -70,9 +73,11 @@ impl Ui {
     /// Shows diagnostics, all in one list.
     pub(crate) fn diagnostics(&self, diagnostics: &Diagnostics, sources: &SourceMap) {
         if self.json {
-            diagnostics
-                .iter()
-                .for_each(|d| self.data(&json::diagnostic_line(d, sources)));
+            // A line needs the place in its file, which may be long.
+            let (shown, _) = diagnostic::most(diagnostics, MOST_LINES);
+            for diagnostic in shown {
+                self.data(&json::diagnostic_line(diagnostic, sources));
+            }
         } else {
             self.error_stream(&diagnostic::render_all(diagnostics, sources, self.err));
         }
