@@ -1,7 +1,5 @@
 //! Inputs that are too deep, too long, damaged or in a circle end with an error or a result, never with the program.
 
-#![expect(clippy::unwrap_used, reason = "a test without its place has failed")]
-
 use std::fmt::Write as _;
 
 use crate::environment::{Environment, Shown};
