@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask try`, `test`, `tidy`, `bench`.
+//! Developer commands: `cargo xtask try`, `test`, `soak`, `tidy`, `bench`.
 
 mod bench;
 mod job;
 mod run;
 mod sandbox;
+mod soak;
 mod test;
 mod tidy;
 mod try_job;
@@ -27,6 +28,8 @@ enum Command {
     Test(test::Options),
     /// Check crate boundaries, limits and the rules of the house.
     Tidy,
+    /// Repeat what finds rare faults: the fuzz targets.
+    Soak(soak::Options),
     /// Measure the engine, with Terraform beside it where it is installed.
     Bench(bench::Options),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Try(options) => try_job::run(&workspace, &options).map(|()| true),
         Command::Test(options) => Ok(test::run(&workspace, &options)),
         Command::Tidy => tidy::run(&workspace).map(|()| true),
+        Command::Soak(options) => soak::run(&workspace, &options).map(|()| true),
         Command::Bench(options) => bench::run(&workspace, &options).map(|()| true),
     });
     match done {

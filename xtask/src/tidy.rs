@@ -194,7 +194,7 @@ fn workspace_dependencies(manifest: &str) -> impl Iterator<Item = &str> {
 /// Every text that people write: code, pages, plans, scripts.
 fn texts(root: &Path) -> Result<Vec<PathBuf>> {
     let folders = [
-        "crates", "xtask", "tests", "docs", "plans", "sandbox", "state", ".ci",
+        "crates", "fuzz", "xtask", "tests", "docs", "plans", "sandbox", "state", ".ci",
     ];
     let files = [
         "README.md",

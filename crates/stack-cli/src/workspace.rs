@@ -168,7 +168,8 @@ impl Workspace {
             warnings,
         } = check(&*disk, &folder, &providers)?;
         let mut map = configuration.sources.clone();
-        let inputs = variable_inputs(&disk, &folder, &arguments.variables.0)?;
+        // Of variables a saved plan holds the values it rests on, not the files, which may hold others.
+        let inputs = variable_inputs(&Disk::default(), &folder, &arguments.variables.0)?;
         let (variables, problems) = stack_config::variable_values(&configuration, &mut map, &inputs);
         let mut all = warnings;
         all.extend(problems);

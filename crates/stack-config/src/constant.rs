@@ -97,9 +97,15 @@ fn find_calls(node: &Node, caught: bool, out: &mut Vec<CallSite>) {
         | Kind::Unary(_, inner)
         | Kind::Attribute(inner, _)
         | Kind::Join(inner) => inside(inner),
-        Kind::Index(a, b) | Kind::Splat(a, b) | Kind::Binary(_, a, b) => {
+        Kind::Index(a, b) | Kind::Splat(a, b) => {
             inside(a);
             inside(b);
+        }
+        Kind::Binary(first, links) => {
+            inside(first);
+            for link in links {
+                inside(&link.right);
+            }
         }
         Kind::Conditional(condition, yes, no) => {
             for part in [condition, yes, no] {

@@ -110,13 +110,18 @@ impl Decoder<'_> {
                     .push(missing_argument(name, argument.expr.span()));
                 absent
             }
+            // A secret in the schema is one from here on, however it was written.
+            Ok(value) if attribute.sensitive && !value.is_null() => value.sensitive(),
             Ok(value) => value,
             Err(error) => {
                 self.diagnostics.push(
                     Diagnostic::error(
                         "STK0128",
                         "Incorrect attribute value type",
-                        format!("Inappropriate value for attribute \"{name}\": {error}."),
+                        format!(
+                            "Inappropriate value for attribute \"{name}\": {}.",
+                            error.told(&value)
+                        ),
                     )
                     .at(argument.expr.span()),
                 );

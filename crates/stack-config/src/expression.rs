@@ -70,6 +70,15 @@ pub(crate) struct Call {
     pub(crate) expand: bool,
 }
 
+/// One operator of a chain with what stands behind it.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) operator: BinaryOperator,
+    pub(crate) right: Node,
+    /// From the start of the chain to here.
+    pub(crate) span: Span,
+}
+
 /// A `for` expression or directive.
 #[derive(Clone, Debug)]
 pub(crate) struct For {
@@ -111,7 +120,8 @@ pub(crate) enum Kind {
     Splat(Box<Node>, Box<Node>),
     SplatItem,
     Unary(UnaryOperator, Box<Node>),
-    Binary(BinaryOperator, Box<Node>, Box<Node>),
+    /// A chain of operators, applied from left to right. It is flat, because it may be long.
+    Binary(Box<Node>, Vec<Link>),
     Conditional(Box<Node>, Box<Node>, Box<Node>),
     Call(Box<Call>),
     For(Box<For>),

@@ -122,10 +122,10 @@ impl Variable {
     /// Why the value does not fit, as a lower case fragment.
     pub fn value(&self, given: Option<Value>) -> Result<Value, String> {
         let mut value = match given {
-            Some(value) => self
-                .constraint
-                .convert(&value)
-                .map_err(|error| error.to_string())?,
+            Some(value) => self.constraint.convert(&value).map_err(|error| {
+                let sensitive = self.sensitive.then(|| value.clone().sensitive());
+                error.told(sensitive.as_ref().unwrap_or(&value))
+            })?,
             None => self.default.clone().ok_or("a value is required")?,
         };
         if value.is_null() && !self.nullable {
@@ -205,7 +205,7 @@ fn text_value(
     let value = if variable.takes_text {
         Some(Value::string(text))
     } else {
-        let file = sources.add(format!("<value for var.{}>", variable.name), text);
+        let file = sources.add_hidden(format!("<value for var.{}>", variable.name), text);
         let parsed = crate::expression::parse_expression(text, file);
         let value = parsed.and_then(|expr| crate::constant::constant(&expr));
         diagnostics.absorb(value)
@@ -239,7 +239,7 @@ fn file(
     given: &mut BTreeMap<Arc<str>, Given>,
     diagnostics: &mut Diagnostics,
 ) {
-    let file = sources.add(path, text);
+    let file = sources.add_hidden(path, text);
     let tree = syntax::parse(file, text, diagnostics);
     let mut reader = read::Reader { text, diagnostics };
     for item in &tree.items {

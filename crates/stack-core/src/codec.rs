@@ -22,7 +22,7 @@ pub use decimal::parse_number;
 pub use plain::{Layout, to_plain_json};
 pub use read::read;
 pub use types::{type_from_json, type_to_json};
-pub use write::write;
+pub use write::{stored_type, write};
 
 use crate::Path;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Number, ObjectType, Path, Step, Type, Unknown, Value};
+use crate::{Marks, Number, ObjectType, Path, Step, Type, Unknown, Value};
 
 /// A value that cannot be converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,19 @@ impl ConvertError {
     fn within(mut self, step: Step) -> Self {
         self.path.0.insert(0, step);
         self
+    }
+
+    /// What may be said of it: where `value`, which was to be converted, is sensitive, without names of members that a
+    /// secret gave them.
+    pub fn told(&self, value: &Value) -> String {
+        if self.message.contains("lowercase") && value.marks_deep().contains(Marks::SENSITIVE) {
+            return "a bool is required".to_owned();
+        }
+        let text = self.to_string();
+        if value.hides_names() && (text.contains('"') || !self.path.0.is_empty()) {
+            return "it has another type; the value is sensitive, so no more is told".to_owned();
+        }
+        text
     }
 }
 
@@ -231,7 +244,7 @@ fn sequence(value: &Value, members: &Arc<Vec<Value>>, ty: &Type) -> Converted {
 /// A list or set of these members.
 fn collect(members: &[Value], element: &Type, ty: &Type) -> Converted {
     let is_set = matches!(ty, Type::Set(_));
-    let mut marks = crate::Marks::NONE;
+    let mut marks = Marks::NONE;
     let mut converted = Vec::with_capacity(members.len());
     for (i, member) in members.iter().enumerate() {
         let member = convert(member, element).map_err(|e| e.within(Step::Index(i)))?;

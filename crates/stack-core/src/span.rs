@@ -36,6 +36,8 @@ pub struct SourceFile {
     pub name: Arc<str>,
     /// The whole text.
     pub text: Arc<str>,
+    /// It may hold secrets (values of variables): a diagnostic names places in it and quotes nothing.
+    pub hidden: bool,
 }
 
 /// All source texts that spans point into.
@@ -47,10 +49,16 @@ pub struct SourceMap {
 impl SourceMap {
     /// Adds a text and gives its id.
     pub fn add(&mut self, name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> FileId {
-        self.files.push(SourceFile {
-            name: name.into(),
-            text: text.into(),
-        });
+        self.push(name.into(), text.into(), false)
+    }
+
+    /// Adds a text that may hold secrets and gives its id.
+    pub fn add_hidden(&mut self, name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> FileId {
+        self.push(name.into(), text.into(), true)
+    }
+
+    fn push(&mut self, name: Arc<str>, text: Arc<str>, hidden: bool) -> FileId {
+        self.files.push(SourceFile { name, text, hidden });
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 

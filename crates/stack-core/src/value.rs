@@ -286,6 +286,39 @@ impl Value {
         }
     }
 
+    /// Whether it is, or holds, a collection that is sensitive as a whole: the names of its members are secrets too.
+    pub fn hides_names(&self) -> bool {
+        match self {
+            Self::Marked(marks, inner) => {
+                marks.contains(Marks::SENSITIVE) && !inner.is_flat() || inner.hides_names()
+            }
+            Self::List(_, vs) | Self::Set(_, vs) | Self::Tuple(vs) => vs.iter().any(Value::hides_names),
+            Self::Map(_, vs) | Self::Object(vs) => vs.values().any(Value::hides_names),
+            Self::Null(_) | Self::Unknown(_) | Self::Bool(_) | Self::Number(_) | Self::String(_) => false,
+        }
+    }
+
+    /// Whether parts of it nest more than this many levels deep.
+    pub fn nests_deeper_than(&self, levels: usize) -> bool {
+        let deeper = |member: &Value| match levels.checked_sub(1) {
+            Some(left) => member.nests_deeper_than(left),
+            None => true,
+        };
+        match self.unmarked() {
+            Self::List(_, vs) | Self::Set(_, vs) | Self::Tuple(vs) => vs.iter().any(deeper),
+            Self::Map(_, vs) | Self::Object(vs) => vs.values().any(deeper),
+            _ => false,
+        }
+    }
+
+    /// Has no members.
+    fn is_flat(&self) -> bool {
+        matches!(
+            self.unmarked(),
+            Self::Null(_) | Self::Unknown(_) | Self::Bool(_) | Self::Number(_) | Self::String(_)
+        )
+    }
+
     /// The text of a known string, marked or not.
     pub fn as_str(&self) -> Option<&str> {
         match self.unmarked() {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stack_core::{ProviderAddress, Value};
-use stack_provider::{AnyClient, Cx, ErrorKind, ProviderError, Sessions};
+use stack_provider::{AnyClient, Cx, ErrorKind, Hidden, ProviderError, Sessions};
+use stack_state::State;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,7 @@ pub struct Connections {
     pub(crate) providers: Arc<Providers>,
     sessions: Arc<Sessions>,
     cancel: CancellationToken,
+    hidden: Hidden,
     slots: Mutex<BTreeMap<(String, Value), Slot>>,
 }
 
@@ -35,13 +37,39 @@ impl Connections {
             providers,
             sessions: Sessions::new(),
             cancel,
+            hidden: Hidden::default(),
             slots: Mutex::default(),
         }
     }
 
+    /// Keeps what is sensitive in a value out of everything that providers say from now on.
+    pub(crate) fn hide(&self, value: &Value) {
+        self.hidden.add(value);
+    }
+
+    /// [`Connections::hide`] for several.
+    pub(crate) fn hide_all<'v>(&self, values: impl IntoIterator<Item = &'v Value>) {
+        for value in values {
+            self.hide(value);
+        }
+    }
+
+    /// The object as it may be recorded: what says a secret again is one.
+    pub(crate) fn marked(&self, value: Value) -> Value {
+        self.hidden.marked(value)
+    }
+
+    /// Hides everything sensitive that is recorded in a state.
+    pub(crate) fn hide_recorded(&self, state: &State) {
+        for (_, _, object) in state.objects() {
+            self.hide(&object.attributes);
+        }
+        self.hide_all(state.outputs.values());
+    }
+
     /// A context for one call.
     pub(crate) fn cx(&self, timeout: Duration) -> Cx {
-        Cx::new(self.sessions.clone(), self.cancel.clone(), timeout)
+        Cx::new(self.sessions.clone(), self.cancel.clone(), timeout).hiding(self.hidden.clone())
     }
 
     /// The connection of a provider configuration.

@@ -39,6 +39,8 @@ pub async fn plan(
     interrupt: &Interrupt,
 ) -> Result<(Plan, Answers), PlanError> {
     let planner = Planner::new(input).map_err(PlanError::Diagnostics)?;
+    connections.hide_all(input.variables.values());
+    connections.hide_recorded(input.state);
     let mut answers = Answers::new();
     for _ in 0..ROUNDS {
         if interrupt.is_stopping() {
@@ -353,9 +355,8 @@ async fn once(
                 .providers
                 .data_type(ty)
                 .ok_or_else(|| ProviderError::internal(format!("there is no data source {ty}")))?;
-            Ok(Answer::Object(Some(
-                data.read(cx, &connection.client, config).await?,
-            )))
+            let value = data.read(cx, &connection.client, config).await?;
+            Ok(Answer::Object(Some(connections.marked(value))))
         }
         Request::Preview { prior, proposed, .. } => {
             let preview = resource()?

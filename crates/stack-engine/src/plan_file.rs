@@ -122,15 +122,16 @@ impl PlanFile {
             .map_or(&self.state, |recovery| &recovery.after)
     }
 
-    /// The bytes of the file. It is sealed if anything in it is sensitive.
+    /// The bytes of the file. It is sealed if a value in it is sensitive, or if the caller knows of a `secret` in the
+    /// files that it holds.
     ///
     /// # Errors
     /// Something sensitive has to be sealed and there is no key, or a value cannot be stored.
-    pub fn encode(&self, sealer: &Sealer) -> Result<Vec<u8>, PlanFileError> {
+    pub fn encode(&self, sealer: &Sealer, secret: bool) -> Result<Vec<u8>, PlanFileError> {
         let inside = Inside::default();
         let body = Zeroizing::new(wire::encode(self, &inside)?);
         let (lineage, salt) = (self.state.lineage.to_string(), wire::hex(&self.state.salt.0));
-        let sensitive = inside.sensitive.get();
+        let sensitive = secret || inside.sensitive.get();
         let word = if sensitive { "sealed" } else { "clear" };
         let mut out = format!("{FIRST_LINE_START}{FORMAT} {word} {lineage} {salt}\n").into_bytes();
         if sensitive {

@@ -36,6 +36,8 @@ pub async fn recover(
         return Ok(());
     }
     let mut problems = Diagnostics::new();
+    connections.hide_recorded(state);
+    connections.hide_all(state.pending.values().map(|pending| &pending.begin.planned));
     let mut after = state.clone();
     for (operation, pending) in &state.pending {
         let address = &pending.begin.address;
@@ -316,11 +318,11 @@ impl Recovery<'_> {
         Object {
             status,
             schema_version: begin.schema_version,
-            attributes: with_marks(
+            attributes: self.connections.marked(with_marks(
                 schema,
                 with_marks(schema, value, Some(marks)),
                 Some(&begin.planned),
-            ),
+            )),
             private: None,
             provider: begin.provider.clone(),
             identity: begin.identity.clone(),

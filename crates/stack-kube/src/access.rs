@@ -16,6 +16,16 @@ pub struct Access {
     pub context: Option<String>,
     /// Identity that the cluster must have: the uid of its namespace `kube-system`.
     pub cluster_id: Option<String>,
+    /// Variables of our environment that a program which gets credentials must not see: keys and values of variables.
+    pub private_environment: Vec<String>,
+}
+
+/// Names of all variables that are addressed to `stack`.
+fn private_environment() -> Vec<String> {
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("STACK_"))
+        .collect()
 }
 
 impl Access {
@@ -50,6 +60,7 @@ impl Access {
             config_path,
             context: context.filter(|c| !c.is_empty()),
             cluster_id: cluster_id.filter(|c| !c.is_empty()),
+            private_environment: private_environment(),
         })
     }
 

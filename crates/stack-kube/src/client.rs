@@ -85,6 +85,12 @@ impl Kube {
             .map_err(kube::Error::from)?;
         // Whether a call is tried again is the engine's choice.
         config.default_retry = false;
+        if let Some(exec) = &mut config.auth_info.exec {
+            // The program that gets credentials is not to get ours.
+            exec.drop_env
+                .get_or_insert_default()
+                .extend(access.private_environment.iter().cloned());
+        }
         Ok(Self::of(kube::Client::try_from(config)?))
     }
 

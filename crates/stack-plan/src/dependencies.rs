@@ -120,16 +120,23 @@ impl Dependencies {
             ..
         } = builder;
         let order = graph.order().map_err(|cycle| {
-            let mut names: Vec<String> = cycle.0.iter().map(|n| nodes[*n].to_string()).collect();
-            names.sort();
+            let names: Vec<String> = cycle.0.iter().map(|n| nodes[*n].to_string()).collect();
+            // In the order of the path; it begins with the name that sorts first, so that it is told the same each time.
+            let first = (0..names.len()).min_by_key(|i| &names[*i]).unwrap_or(0);
+            let path: Vec<&str> = names[first..]
+                .iter()
+                .chain(&names[..first])
+                .map(String::as_str)
+                .collect();
             let detail =
                 "Each of these depends on the next, and the last on the first. Remove one of the references.";
             Diagnostics::from(Diagnostic::error(
                 "STK0310",
-                format!("Cycle: {}", names.join(", ")),
+                format!("Cycle: {}", path.join(", ")),
                 detail,
             ))
         })?;
+        chains_end(&nodes, &graph, &order)?;
         let resources = between_resources(&nodes, &graph, &order);
         Ok(Self {
             nodes,
@@ -168,6 +175,26 @@ impl Dependencies {
         }
         out
     }
+}
+
+/// Values that are evaluated for the sake of one another form no chain that is too long. Resources end a chain: theirs are
+/// there before they are asked for. It is told here, so that an apply meets no chain that a plan had no trouble with.
+fn chains_end(nodes: &[Node], graph: &Graph, order: &[usize]) -> Result<(), Diagnostics> {
+    let mut lengths = vec![0; nodes.len()];
+    for node in order {
+        if matches!(nodes[*node].item, Item::Resource(_)) {
+            continue;
+        }
+        let behind = graph.dependencies(*node).iter().map(|on| lengths[*on]).max();
+        lengths[*node] = behind.unwrap_or(0) + 1;
+        if lengths[*node] > crate::depth::MAX_DEPTH {
+            return Err(crate::depth::too_long(
+                &ModulePath::root(),
+                &nodes[*node].to_string(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// For each resource the nearest resources it depends on, whatever lies between.

@@ -14,6 +14,7 @@ use stack_core::{
 use stack_state::CheckStatus;
 
 use crate::defaults::{empty, with_defaults};
+use crate::depth::{self, Depth};
 use crate::expansion::{self, Expansion};
 use crate::{CheckResult, InstanceScope, PlanInput};
 
@@ -64,6 +65,7 @@ pub struct Evaluator<'a> {
     diagnostics: RefCell<Diagnostics>,
     conditions: RefCell<BTreeMap<String, CheckStatus>>,
     now: Option<String>,
+    depth: Depth,
 }
 
 /// Conditions of one thing, and how a failure is reported.
@@ -103,6 +105,7 @@ impl<'a> Evaluator<'a> {
             diagnostics: RefCell::default(),
             conditions: RefCell::default(),
             now: None,
+            depth: Depth::default(),
         }
     }
 
@@ -310,7 +313,7 @@ impl<'a> Evaluator<'a> {
         if self.failed.borrow().contains(&key) {
             return Err(reported());
         }
-        work().map_err(|diagnostics| {
+        self.depth.deeper(&key, work).map_err(|diagnostics| {
             self.report(diagnostics);
             self.failed.borrow_mut().insert(key);
             reported()
@@ -327,7 +330,8 @@ impl<'a> Evaluator<'a> {
         if let Some(known) = self.memo.borrow().get(&key) {
             return Ok(known.clone());
         }
-        let value = self.once(module, subject.to_string(), work)?;
+        let name = subject.to_string();
+        let value = self.once(module, name.clone(), || depth::walkable(work()?, module, &name))?;
         if !self.applying || value.is_wholly_known() {
             self.memo.borrow_mut().insert(key, value.clone());
         }
@@ -391,7 +395,9 @@ impl<'a> Evaluator<'a> {
             }
         };
         let value = variable.constraint.apply(&value).map_err(|error| {
-            let detail = format!("The given value is not suitable for var.{name}: {error}.");
+            let sensitive = variable.sensitive.then(|| value.clone().sensitive());
+            let why = error.told(sensitive.as_ref().unwrap_or(&value));
+            let detail = format!("The given value is not suitable for var.{name}: {why}.");
             Diagnostics::from(
                 Diagnostic::error("STK0304", "Invalid value for input variable", detail)
                     .at(span)

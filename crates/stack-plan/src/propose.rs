@@ -8,6 +8,7 @@ use stack_core::schema::Attribute;
 use stack_core::{Marks, Nesting, Path, Schema, Step, Value};
 
 use crate::ResourceType;
+use crate::echo::with_echoes_marked;
 
 /// The object the configuration asks for: what it sets, else what the provider computed before, else what is known only
 /// after apply. `config` has its defaults already.
@@ -270,7 +271,7 @@ pub fn conforms(expected: &Value, actual: &Value) -> bool {
     }
 }
 
-/// Marks what the schema says is sensitive, and what the configuration marked.
+/// Marks what the schema says is sensitive, what the configuration marked, and what says the same again.
 pub fn with_marks(schema: &Schema, value: Value, config: Option<&Value>) -> Value {
     let Value::Object(members) = &value else {
         return value;
@@ -282,10 +283,10 @@ pub fn with_marks(schema: &Schema, value: Value, config: Option<&Value>) -> Valu
             .is_some_and(|v| v.marks_deep().contains(Marks::SENSITIVE));
         by_schema || by_config
     };
-    if !members.keys().any(marked) {
+    if !members.keys().any(marked) && !value.marks_deep().contains(Marks::SENSITIVE) {
         return value;
     }
-    Value::object(members.iter().map(|(name, member)| {
+    let members = members.iter().map(|(name, member)| {
         let own = member.marks_deep().contains(Marks::SENSITIVE);
         let new = if marked(name) && !own {
             member.clone().sensitive()
@@ -293,5 +294,6 @@ pub fn with_marks(schema: &Schema, value: Value, config: Option<&Value>) -> Valu
             member.clone()
         };
         (name.clone(), new)
-    }))
+    });
+    Value::object(with_echoes_marked(members.collect(), config))
 }

@@ -8,7 +8,7 @@ use stack_core::{Decode, ResourceAddress, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ErrorKind, ProviderError, Sessions};
+use crate::{ErrorKind, Hidden, ProviderError, Sessions};
 
 /// Who an object belongs to. The first two identify it for ever; the others are informational and never compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct Cx {
     deadline: Instant,
     sessions: Arc<Sessions>,
     observer: Arc<dyn Observer>,
+    hidden: Hidden,
 }
 
 /// An observer that drops what it is told; for reads.
@@ -61,7 +62,19 @@ impl Cx {
             deadline: Instant::now() + timeout,
             sessions,
             observer: Arc::new(Silent),
+            hidden: Hidden::default(),
         }
+    }
+
+    /// The same context, for a call that says nothing of what is hidden.
+    #[must_use]
+    pub fn hiding(self, hidden: Hidden) -> Self {
+        Self { hidden, ..self }
+    }
+
+    /// What nothing may say.
+    pub(crate) fn hidden(&self) -> &Hidden {
+        &self.hidden
     }
 
     /// The same context, reporting to `observer`.
@@ -71,6 +84,11 @@ impl Cx {
             observer,
             ..self.clone()
         }
+    }
+
+    /// Who is told.
+    pub(crate) fn observer(&self) -> &Arc<dyn Observer> {
+        &self.observer
     }
 
     /// When the call must be over.

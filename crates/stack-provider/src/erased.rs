@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use stack_core::{Decode as _, Path, Schema, SchemaOf as _, Value};
 
+use crate::secrets::Secrets;
 use crate::{
     Cx, DataSource, Failure, Function, Owner, Ownership, Preview, Provider, ProviderError, Refined, Registry,
     Resource,
@@ -125,11 +126,24 @@ trait Connector: Send + Sync {
 
 struct Typed<P>(PhantomData<fn(P)>);
 
+/// A client, and what its configuration holds that nothing may say.
+struct Connected<C> {
+    client: C,
+    secrets: Secrets,
+}
+
 #[async_trait]
 impl<P: Provider> Connector for Typed<P> {
     async fn connect(&self, cx: &Cx, config: &Value) -> Result<AnyClient, ProviderError> {
-        let config = P::Config::decode(config, &Path::root())?;
-        Ok(Arc::new(P::connect(cx, config).await?))
+        let secrets = Secrets::of(&P::Config::schema(), &[config]).and(&Secrets::default(), cx);
+        let connect = async {
+            let config = P::Config::decode(config, &Path::root())?;
+            P::connect(&secrets.masked_context(cx), config).await
+        };
+        match connect.await {
+            Ok(client) => Ok(Arc::new(Connected { client, secrets })),
+            Err(error) => Err(secrets.masked_error(error)),
+        }
     }
 }
 
@@ -159,7 +173,7 @@ impl AnyProvider {
     }
 }
 
-fn client<C: Send + Sync + 'static>(client: &AnyClient) -> Result<&C, ProviderError> {
+fn client<C: Send + Sync + 'static>(client: &AnyClient) -> Result<&Connected<C>, ProviderError> {
     client
         .downcast_ref()
         .ok_or_else(|| ProviderError::internal("the client is of another provider"))
@@ -214,7 +228,11 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         R::refine(prior, planned)
     }
     fn validate(&self, config: &Value) -> Vec<(Path, String)> {
-        R::validate(config)
+        let secrets = Secrets::of(&self.schema, &[config]);
+        let mistakes = R::validate(config).into_iter();
+        mistakes
+            .map(|(path, text)| (path, secrets.masked(&text)))
+            .collect()
     }
     fn same(&self, path: &Path, a: &Value, b: &Value) -> bool {
         R::same(path, a, b)
@@ -225,8 +243,8 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         any: &AnyClient,
         priors: &[Value],
     ) -> Vec<Result<Option<Value>, ProviderError>> {
-        let client = match client::<R::Client>(any) {
-            Ok(client) => client,
+        let connected = match client::<R::Client>(any) {
+            Ok(connected) => connected,
             Err(error) => {
                 let message = error.message;
                 return priors
@@ -235,12 +253,15 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
                     .collect();
             }
         };
+        let priors_of_all: Vec<&Value> = priors.iter().collect();
+        let secrets = Secrets::of(&self.schema, &priors_of_all).and(&connected.secrets, cx);
+        let cx = &secrets.masked_context(cx);
         let decoded: Vec<_> = priors.iter().map(decode::<R::Model>).collect();
         let (mut answers, mut models) = (Vec::with_capacity(decoded.len()), Vec::new());
         for model in decoded {
             answers.push(model.map(|m| models.push(m)));
         }
-        let mut read = R::read_many(cx, client, &models).await.into_iter();
+        let mut read = R::read_many(cx, &connected.client, &models).await.into_iter();
         let next = |slot: Result<(), ProviderError>| {
             slot.and_then(|()| {
                 read.next()
@@ -250,7 +271,10 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         answers
             .into_iter()
             .map(next)
-            .map(|r| r.map(|o| o.map(|m| m.encode())))
+            .map(|r| match r {
+                Ok(object) => Ok(object.map(|m| m.encode())),
+                Err(error) => Err(secrets.masked_error(error)),
+            })
             .collect()
     }
     async fn create(
@@ -260,11 +284,14 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         owner: &Owner,
         planned: &Value,
     ) -> Result<Value, ErasedFailure> {
-        let client = client::<R::Client>(any)?;
-        R::create(cx, client, owner, decode(planned)?)
+        let connected = client::<R::Client>(any)?;
+        let secrets = Secrets::of(&self.schema, &[planned]).and(&connected.secrets, cx);
+        let cx = &secrets.masked_context(cx);
+        let create = async { R::create(cx, &connected.client, owner, decode(planned)?).await };
+        create
             .await
             .map(|m| m.encode())
-            .map_err(erase)
+            .map_err(|failure| secrets.masked_failure(erase(failure)))
     }
     async fn update(
         &self,
@@ -273,15 +300,24 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         prior: &Value,
         planned: &Value,
     ) -> Result<Value, ErasedFailure> {
-        let client = client::<R::Client>(any)?;
-        let prior: R::Model = decode(prior)?;
-        R::update(cx, client, &prior, decode(planned)?)
+        let connected = client::<R::Client>(any)?;
+        let secrets = Secrets::of(&self.schema, &[prior, planned]).and(&connected.secrets, cx);
+        let cx = &secrets.masked_context(cx);
+        let update = async {
+            let prior: R::Model = decode(prior)?;
+            R::update(cx, &connected.client, &prior, decode(planned)?).await
+        };
+        update
             .await
             .map(|m| m.encode())
-            .map_err(erase)
+            .map_err(|failure| secrets.masked_failure(erase(failure)))
     }
     async fn delete(&self, cx: &Cx, any: &AnyClient, prior: &Value) -> Result<(), ProviderError> {
-        R::delete(cx, client::<R::Client>(any)?, &decode(prior)?).await
+        let connected = client::<R::Client>(any)?;
+        let secrets = Secrets::of(&self.schema, &[prior]).and(&connected.secrets, cx);
+        let cx = &secrets.masked_context(cx);
+        let delete = async { R::delete(cx, &connected.client, &decode(prior)?).await };
+        delete.await.map_err(|error| secrets.masked_error(error))
     }
     async fn find(
         &self,
@@ -290,11 +326,20 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         owner: &Owner,
         planned: &Value,
     ) -> Result<Option<Value>, ProviderError> {
-        let found = R::find(cx, client::<R::Client>(any)?, owner, planned).await?;
-        Ok(found.map(|m| m.encode()))
+        let connected = client::<R::Client>(any)?;
+        let secrets = Secrets::of(&self.schema, &[planned]).and(&connected.secrets, cx);
+        let cx = &secrets.masked_context(cx);
+        match R::find(cx, &connected.client, owner, planned).await {
+            Ok(found) => Ok(found.map(|m| m.encode())),
+            Err(error) => Err(secrets.masked_error(error)),
+        }
     }
     async fn import(&self, cx: &Cx, any: &AnyClient, id: &str) -> Result<Value, ProviderError> {
-        Ok(R::import(cx, client::<R::Client>(any)?, id).await?.encode())
+        let connected = client::<R::Client>(any)?;
+        match R::import(cx, &connected.client, id).await {
+            Ok(model) => Ok(model.encode()),
+            Err(error) => Err(connected.secrets.masked_error(error)),
+        }
     }
     async fn preview(
         &self,
@@ -303,8 +348,17 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         prior: Option<&Value>,
         proposed: &Value,
     ) -> Result<Preview, ProviderError> {
-        let prior = prior.map(decode::<R::Model>).transpose()?;
-        R::preview(cx, client::<R::Client>(any)?, prior.as_ref(), proposed).await
+        let connected = client::<R::Client>(any)?;
+        let given: Vec<&Value> = prior.into_iter().chain([proposed]).collect();
+        let secrets = Secrets::of(&self.schema, &given).and(&connected.secrets, cx);
+        let preview = async {
+            let prior = prior.map(decode::<R::Model>).transpose()?;
+            R::preview(cx, &connected.client, prior.as_ref(), proposed).await
+        };
+        match preview.await {
+            Ok(preview) => Ok(secrets.masked_preview(preview)),
+            Err(error) => Err(secrets.masked_error(error)),
+        }
     }
 }
 
@@ -334,8 +388,13 @@ impl<D: DataSource> AnyDataSource for ErasedDataSource<D> {
         Duration::from_secs(D::TIMEOUT_SECONDS)
     }
     async fn read(&self, cx: &Cx, any: &AnyClient, arguments: &Value) -> Result<Value, ProviderError> {
-        Ok(D::read(cx, client::<D::Client>(any)?, decode(arguments)?)
-            .await?
-            .encode())
+        let connected = client::<D::Client>(any)?;
+        let secrets = Secrets::of(&self.schema, &[arguments]).and(&connected.secrets, cx);
+        let cx = &secrets.masked_context(cx);
+        let read = async { D::read(cx, &connected.client, decode(arguments)?).await };
+        match read.await {
+            Ok(model) => Ok(model.encode()),
+            Err(error) => Err(secrets.masked_error(error)),
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod erased;
 mod error;
 mod provider;
 mod resource;
+mod secrets;
 mod sessions;
 
 #[cfg(feature = "contract")]
@@ -21,4 +22,5 @@ pub use erased::{AnyClient, AnyDataSource, AnyProvider, AnyResource, ErasedFailu
 pub use error::{ErrorKind, ProviderError};
 pub use provider::{Function, Provider, Registry};
 pub use resource::{DataSource, Failure, Ownership, Preview, Refined, Resource};
+pub use secrets::Hidden;
 pub use sessions::Sessions;

@@ -161,6 +161,9 @@ fn shared_config(arguments: &AwsArguments) -> Result<aws_config::ConfigLoader, P
     if let Some(profile) = &arguments.profile {
         loader = loader.profile_name(profile);
     }
+    if let Some(files) = crate::process::profile_files() {
+        loader = loader.profile_files(files);
+    }
     match (&arguments.access_key, &arguments.secret_key) {
         (Some(access), Some(secret)) => {
             let token = arguments.token.as_ref().map(|t| t.expose().clone());

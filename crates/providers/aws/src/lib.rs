@@ -13,6 +13,7 @@ mod instance;
 mod key_pair;
 mod known;
 mod poll;
+mod process;
 mod rule;
 mod rule_calls;
 mod security_group;

@@ -383,6 +383,13 @@ impl Resource for HelmRelease {
         {
             problems.push((Path::of(&["name"]), "must have 1 to 53 characters".to_owned()));
         }
+        for name in ["name", "namespace", "repository", "chart", "version"] {
+            let sensitive = |value: &Value| value.marks_deep().contains(stack_core::Marks::SENSITIVE);
+            if config.attribute(name).is_some_and(sensitive) {
+                let text = "cannot be sensitive: it stands in the arguments of the program helm, which others can see";
+                problems.push((Path::of(&[name]), text.to_owned()));
+            }
+        }
         for block in ["set", "set_sensitive"] {
             let settings = config
                 .attribute(block)

@@ -394,7 +394,7 @@ fn needs_approval(plan: &Plan) -> bool {
 }
 
 /// Whether the apply records anything that has to be sealed. Without a key it must not begin: it would stop in the middle.
-fn keeps_secrets(plan: &Plan) -> bool {
+pub(super) fn keeps_secrets(plan: &Plan) -> bool {
     let objects = plan.changes.iter().filter_map(|change| change.after.as_ref());
     let outputs = plan.outputs.values().filter_map(|output| output.after.as_ref());
     objects

@@ -11,6 +11,7 @@ use stack_engine::{Finding, Looked};
 use stack_plan::{Answers, Options, Plan};
 use stack_state::{CheckStatus, State};
 
+use super::apply::keeps_secrets;
 use crate::arguments::{PlanningArguments, WorkspaceArguments};
 use crate::disk::cause;
 use crate::error::{CommandError, chain};
@@ -67,7 +68,7 @@ impl Arguments {
             warnings.extend(looked.warnings.clone().into());
         }
         if let Some(path) = &self.out {
-            save(&workspace, path, state, recovery, &options, answers)?;
+            save(&workspace, path, state, recovery, &options, &plan, answers)?;
         }
         show(ui, &workspace, &findings, &plan);
         warnings.extend(plan.warnings.clone());
@@ -122,6 +123,7 @@ fn save(
     state: State,
     recovery: Option<Looked>,
     options: &Options,
+    plan: &Plan,
     answers: Answers,
 ) -> Result<(), CommandError> {
     let sealer = workspace.place.sealer(state.lineage.clone(), state.salt);
@@ -138,7 +140,11 @@ fn save(
         answers,
     };
     let failed = |detail: String| CommandError::new("STK0507", "Plan not saved", detail);
-    let bytes = file.encode(&sealer).map_err(|error| failed(chain(&error)))?;
+    // The texts of the configuration are in the file too, and what they call sensitive need not have a value yet.
+    let secret = keeps_secrets(plan) || file.sources.mention("sensitive");
+    let bytes = file
+        .encode(&sealer, secret)
+        .map_err(|error| failed(chain(&error)))?;
     write(Path::new(path), &bytes).map_err(|error| {
         failed(format!(
             "The file \"{path}\" could not be written: {}.",

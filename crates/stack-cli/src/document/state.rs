@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use stack_core::codec::stored_type;
 use stack_core::{InstanceKey, Marks, Mode, ModulePath, ResourceAddress, Value};
 use stack_state::{CheckStatus, State, Status};
 
@@ -34,7 +35,7 @@ impl OutputWire {
     pub(super) fn new(value: &Value, reveal: bool) -> Self {
         Self {
             sensitive: is_sensitive(value),
-            ty: raw_type(&value.ty()),
+            ty: raw_type(&if reveal { value.ty() } else { stored_type(value) }),
             value: raw_value(value, reveal),
         }
     }

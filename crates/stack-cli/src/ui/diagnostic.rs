@@ -1,5 +1,6 @@
 //! Diagnostics for people.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -9,6 +10,9 @@ use annotate_snippets::{
 use stack_core::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
 
 use super::Paint;
+
+/// Problems that are shown; nobody reads more, and each is shown with its place.
+const MOST: usize = 100;
 
 /// Further places of one problem that are named.
 const MOST_PLACES: usize = 10;
@@ -20,16 +24,34 @@ pub(crate) fn render_all(diagnostics: &Diagnostics, sources: &SourceMap, paint: 
         (a.severity, a.code, &a.summary, &a.detail, &a.hints)
             == (b.severity, b.code, &b.summary, &b.detail, &b.hints)
     };
-    for diagnostic in diagnostics.iter() {
-        match groups.iter_mut().find(|group| same(group[0], diagnostic)) {
-            Some(group) => group.push(diagnostic),
+    let (shown, left_out) = most(diagnostics, usize::MAX);
+    let mut further = left_out;
+    for diagnostic in shown {
+        match groups.iter().position(|group| same(group[0], diagnostic)) {
+            Some(group) => groups[group].push(diagnostic),
+            None if groups.len() == MOST => further += 1,
             None => groups.push(vec![diagnostic]),
         }
     }
-    groups
+    let mut text: String = groups
         .iter()
         .map(|group| render(group[0], &group[1..], sources, paint))
-        .collect()
+        .collect();
+    if further > 0 {
+        let _ = write!(text, "{further} further problems are not shown.\n\n");
+    }
+    text
+}
+
+/// The first of a list, and how many others there are. Of a long one errors come before warnings.
+pub(crate) fn most(diagnostics: &Diagnostics, count: usize) -> (Vec<&Diagnostic>, usize) {
+    let mut all: Vec<&Diagnostic> = diagnostics.iter().collect();
+    if all.len() > MOST {
+        all.sort_by_key(|diagnostic| diagnostic.severity == Severity::Warning);
+    }
+    let left_out = all.len().saturating_sub(count);
+    all.truncate(count);
+    (all, left_out)
 }
 
 /// All diagnostics, one a line, each place of a problem on its own: for editors and logs.
@@ -163,11 +185,6 @@ fn about(diagnostic: &Diagnostic) -> Option<String> {
     ))
 }
 
-/// Whether the text of a source may be shown: values of variables may be secret.
-pub(crate) fn is_showable(name: &str) -> bool {
-    !name.starts_with('<') && !name.ends_with(".vars.hcl") && !name.ends_with(".json")
-}
-
 enum Place<'a> {
     Text(Snippet<'a, Annotation<'a>>),
     Position(Origin<'a>),
@@ -184,7 +201,7 @@ fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Vec<Place<'
     let mut out = Vec::new();
     for id in files {
         let Some(file) = sources.get(id) else { continue };
-        if !is_showable(&file.name) {
+        if file.hidden {
             let first = diagnostic.labels.iter().find(|(span, _)| span.file == id);
             if let Some((line, column)) = first.and_then(|(span, _)| sources.line_column(*span)) {
                 out.push(Place::Position(
@@ -193,7 +210,18 @@ fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Vec<Place<'
             }
             continue;
         }
-        let mut snippet = Snippet::source(&*file.text).path(&*file.name).fold(true);
+        // The lines with labels and those between: a file may be long.
+        let ranges = diagnostic.labels.iter().filter(|(span, _)| span.file == id);
+        let ranges: Vec<Range<usize>> = ranges.map(|(span, _)| range(*span, &file.text)).collect();
+        let first = ranges.iter().map(|r| r.start).min().unwrap_or(0);
+        let last = ranges.iter().map(|r| r.end).max().unwrap_or(0);
+        let from = file.text[..first].rfind('\n').map_or(0, |i| i + 1);
+        let to = file.text[last..].find('\n').map_or(file.text.len(), |i| last + i);
+        let above = file.text[..from].bytes().filter(|b| *b == b'\n').count();
+        let mut snippet = Snippet::source(&file.text[from..to])
+            .line_start(above + 1)
+            .path(&*file.name)
+            .fold(true);
         for (i, (span, note)) in diagnostic.labels.iter().enumerate() {
             if span.file != id {
                 continue;
@@ -203,7 +231,8 @@ fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Vec<Place<'
             } else {
                 AnnotationKind::Context
             };
-            let annotation = kind.span(range(*span, &file.text));
+            let place = range(*span, &file.text);
+            let annotation = kind.span(place.start - from..place.end - from);
             let label = Some(note.as_str()).filter(|note| !note.is_empty());
             snippet = snippet.annotation(annotation.label(label));
         }
@@ -234,7 +263,7 @@ mod tests {
     fn map() -> SourceMap {
         let mut map = SourceMap::default();
         map.add("main.hcl", "a = 1\nb = \"é\" + x\n");
-        map.add("secret.vars.hcl", "password = \"canary\" 5\n");
+        map.add_hidden("secret.tfvars", "password = \"canary\" 5\n");
         map
     }
 
@@ -301,11 +330,25 @@ mod tests {
     }
 
     #[test]
+    fn of_very_many_problems_the_errors_are_shown_and_the_rest_is_counted() {
+        let warning = |i: usize| Diagnostic::warning("STK0002", format!("Odd {i}"), "x");
+        let mut all: Vec<Diagnostic> = (0..5000).map(warning).collect();
+        all.push(Diagnostic::error("STK0001", "Wrong", "The cause.").at(span(0, 6..7)));
+        let text = render_all(&Diagnostics(all), &map(), Paint(false));
+        assert!(text.starts_with("error[STK0001]: Wrong"), "{text}");
+        assert!(
+            text.ends_with("4901 further problems are not shown.\n\n"),
+            "{}",
+            &text[text.len() - 80..]
+        );
+    }
+
+    #[test]
     fn values_of_variables_are_not_shown() {
         let diagnostic = Diagnostic::error("STK0001", "Syntax", "Wrong.").at(span(1, 11..19));
         let text = render(&diagnostic, &[], &map(), Paint(false));
         assert!(
-            text.contains("secret.vars.hcl:1:12") && !text.contains("canary"),
+            text.contains("secret.tfvars:1:12") && !text.contains("canary"),
             "{text}"
         );
     }

@@ -24,6 +24,8 @@ pub(crate) enum DiagnosticForm {
     /// One line each: FILE:LINE:COLUMN: error[CODE]: SUMMARY: CAUSE
     Short,
 }
+/// Diagnostics that are written as JSON.
+const MOST_LINES: usize = 1000;
 
 /// Where and how things are shown.
 #[derive(Clone, Debug)]
@@ -89,7 +91,11 @@ impl Ui {
     /// Shows diagnostics, all in one list.
     pub(crate) fn diagnostics(&self, diagnostics: &Diagnostics, sources: &SourceMap) {
         if self.json {
-            self.data(&json::diagnostic_lines(diagnostics, sources));
+            // A line needs the place in its file, which may be long.
+            let (shown, _) = diagnostic::most(diagnostics, MOST_LINES);
+            for diagnostic in shown {
+                self.data(&json::diagnostic_line(diagnostic, sources));
+            }
         } else {
             self.error_stream(&match self.diagnostics {
                 DiagnosticForm::Full => diagnostic::render_all(diagnostics, sources, self.err),

@@ -5,6 +5,7 @@ mod diagnostics;
 mod documents;
 mod environment;
 mod history;
-mod pending;
+mod limits;
 mod lock;
+mod pending;
 mod state;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stack_core::convert::convert;
-use stack_core::{Marks, Span, Type, Unknown, Value};
+use stack_core::{Diagnostics, Marks, Span, Type, Unknown, Value};
 
 use super::{Evaluated, Evaluator, dynamic, error};
 use crate::expression::Node;
@@ -42,18 +42,18 @@ pub(super) fn attribute(value: &Value, name: &str, span: Span) -> Evaluated {
         }
         Value::Object(attributes) => match attributes.get(name) {
             Some(attribute) => attribute.clone(),
-            None => return Err(missing_attribute(name, attributes, span)),
+            None => return Err(missing_attribute(name, attributes, marks, span)),
         },
         Value::Map(_, members) => match members.get(name) {
             Some(member) => member.clone(),
-            None => return Err(missing_element(name, members, span)),
+            None => return Err(missing_element(name, members, marks, span)),
         },
         Value::Unknown(unknown) => match &unknown.ty {
             Type::Dynamic => dynamic(),
             Type::Map(element) => Value::unknown((**element).clone()),
             Type::Object(object) => match object.attributes.get(name) {
                 Some(ty) => Value::unknown(ty.clone()),
-                None => return Err(missing_attribute(name, &object.attributes, span)),
+                None => return Err(missing_attribute(name, &object.attributes, marks, span)),
             },
             ty => return Err(no_attributes(ty, name, span)),
         },
@@ -62,25 +62,43 @@ pub(super) fn attribute(value: &Value, name: &str, span: Span) -> Evaluated {
     Ok(found.mark(marks))
 }
 
-fn missing_attribute<T>(name: &str, attributes: &BTreeMap<String, T>, span: Span) -> stack_core::Diagnostics {
+fn missing_attribute<T>(
+    name: &str,
+    attributes: &BTreeMap<String, T>,
+    marks: Marks,
+    span: Span,
+) -> Diagnostics {
     let detail = format!("This object does not have an attribute named \"{name}\".");
-    let diagnostics = error(span, "Unsupported attribute", detail);
-    match did_you_mean(name, attributes.keys().map(String::as_str)) {
-        Some(near) => diagnostics.hint(&format!("did you mean \"{near}\"?")),
-        None => diagnostics,
-    }
+    with_near(
+        error(span, "Unsupported attribute", detail),
+        name,
+        attributes,
+        marks,
+    )
 }
 
-fn missing_element<T>(name: &str, members: &BTreeMap<String, T>, span: Span) -> stack_core::Diagnostics {
+fn missing_element<T>(name: &str, members: &BTreeMap<String, T>, marks: Marks, span: Span) -> Diagnostics {
     let detail = format!("This map does not have an element with the key \"{name}\".");
-    let diagnostics = error(span, "Missing map element", detail);
+    with_near(error(span, "Missing map element", detail), name, members, marks)
+}
+
+/// Adds the name that may have been meant, unless the names are secrets themselves.
+fn with_near<T>(
+    diagnostics: Diagnostics,
+    name: &str,
+    members: &BTreeMap<String, T>,
+    marks: Marks,
+) -> Diagnostics {
+    if marks.contains(Marks::SENSITIVE) {
+        return diagnostics;
+    }
     match did_you_mean(name, members.keys().map(String::as_str)) {
-        Some(near) => diagnostics.hint(&format!("did you mean \"{near}\"?")),
+        Some(near) => diagnostics.hint(&format!("did you mean {near:?}?")),
         None => diagnostics,
     }
 }
 
-fn no_attributes(ty: &Type, name: &str, span: Span) -> stack_core::Diagnostics {
+fn no_attributes(ty: &Type, name: &str, span: Span) -> Diagnostics {
     let summary = "Unsupported attribute";
     match ty {
         Type::List(element) if matches!(**element, Type::Object(_)) => error(
@@ -130,10 +148,10 @@ pub(super) fn index(value: &Value, index: &Value, span: Span) -> Evaluated {
     if index.is_null() {
         return Err(invalid(span, "Can't use a null value as an indexing key."));
     }
-    Ok(member(value.unmarked(), index.unmarked(), span)?.mark(marks))
+    Ok(member(value, index, marks, span)?.mark(marks))
 }
 
-fn invalid(span: Span, detail: impl Into<String>) -> stack_core::Diagnostics {
+fn invalid(span: Span, detail: impl Into<String>) -> Diagnostics {
     error(span, "Invalid index", detail)
 }
 
@@ -141,26 +159,30 @@ fn key_of(index: &Value, ty: &Type, span: Span) -> Evaluated {
     convert(index, ty).map_err(|e| {
         invalid(
             span,
-            format!("The given key does not identify an element in this collection value: {e}."),
+            format!(
+                "The given key does not identify an element in this collection value: {}.",
+                e.told(index)
+            ),
         )
     })
 }
 
-fn member(value: &Value, index: &Value, span: Span) -> Evaluated {
-    match value {
+/// `marks` are those of both.
+fn member(value: &Value, index: &Value, marks: Marks, span: Span) -> Evaluated {
+    match value.unmarked() {
         Value::List(element, members) => {
             let key = key_of(index, &Type::Number, span)?;
             if !key.is_known() {
                 return Ok(Value::unknown(element.clone()));
             }
-            position(members, &key, span, "collection value")
+            position(members, &key, marks, span, "collection value")
         }
         Value::Tuple(members) => {
             let key = key_of(index, &Type::Number, span)?;
             if !key.is_known() {
                 Ok(dynamic())
             } else {
-                position(members, &key, span, "tuple")
+                position(members, &key, marks, span, "tuple")
             }
         }
         Value::Map(element, members) => {
@@ -171,7 +193,7 @@ fn member(value: &Value, index: &Value, span: Span) -> Evaluated {
             members
                 .get(name)
                 .cloned()
-                .ok_or_else(|| no_such_key(name, members, span))
+                .ok_or_else(|| no_such_key(name, members, marks, span))
         }
         Value::Object(members) => {
             let key = key_of(index, &Type::String, span)?;
@@ -181,15 +203,15 @@ fn member(value: &Value, index: &Value, span: Span) -> Evaluated {
             members
                 .get(name)
                 .cloned()
-                .ok_or_else(|| no_such_key(name, members, span))
+                .ok_or_else(|| no_such_key(name, members, marks, span))
         }
-        Value::Unknown(unknown) => of_unknown(unknown, index, span),
+        Value::Unknown(unknown) => of_unknown(unknown, index, marks, span),
         Value::Set(..) => Err(no_index_of_set(span)),
         _ => Err(invalid(span, "This value does not have any indices.")),
     }
 }
 
-fn of_unknown(unknown: &Unknown, index: &Value, span: Span) -> Evaluated {
+fn of_unknown(unknown: &Unknown, index: &Value, marks: Marks, span: Span) -> Evaluated {
     match &unknown.ty {
         Type::Dynamic => Ok(dynamic()),
         Type::List(element) => {
@@ -220,7 +242,7 @@ fn of_unknown(unknown: &Unknown, index: &Value, span: Span) -> Evaluated {
             };
             match object.attributes.get(name) {
                 Some(ty) => Ok(Value::unknown(ty.clone())),
-                None => Err(no_such_key(name, &object.attributes, span)),
+                None => Err(no_such_key(name, &object.attributes, marks, span)),
             }
         }
         Type::Set(_) => Err(no_index_of_set(span)),
@@ -230,32 +252,32 @@ fn of_unknown(unknown: &Unknown, index: &Value, span: Span) -> Evaluated {
     }
 }
 
-fn no_index_of_set(span: Span) -> stack_core::Diagnostics {
+fn no_index_of_set(span: Span) -> Diagnostics {
     invalid(
         span,
         "Elements of a set are identified only by their value and don't have any separate index or key to select with, so it's only possible to perform operations across all elements of the set.",
     )
 }
 
-fn no_such_key<T>(name: &str, members: &BTreeMap<String, T>, span: Span) -> stack_core::Diagnostics {
-    let diagnostics = invalid(
-        span,
-        format!("The given key {name:?} does not identify an element in this collection value."),
-    );
-    match did_you_mean(name, members.keys().map(String::as_str)) {
-        Some(near) => diagnostics.hint(&format!("did you mean {near:?}?")),
-        None => diagnostics,
-    }
+/// `marks` are those of the key and of the members.
+fn no_such_key<T>(name: &str, members: &BTreeMap<String, T>, marks: Marks, span: Span) -> Diagnostics {
+    let key = if marks.contains(Marks::SENSITIVE) {
+        "(sensitive value)".to_owned()
+    } else {
+        format!("{name:?}")
+    };
+    let detail = format!("The given key {key} does not identify an element in this collection value.");
+    with_near(invalid(span, detail), name, members, marks)
 }
 
-fn out_of_range(span: Span, what: &str) -> stack_core::Diagnostics {
+fn out_of_range(span: Span, what: &str) -> Diagnostics {
     invalid(
         span,
         format!("The given key does not identify an element in this {what}."),
     )
 }
 
-fn position(members: &[Value], key: &Value, span: Span, what: &str) -> Evaluated {
+fn position(members: &[Value], key: &Value, marks: Marks, span: Span, what: &str) -> Evaluated {
     let Some(number) = key.as_number() else {
         return Ok(dynamic());
     };
@@ -263,7 +285,9 @@ fn position(members: &[Value], key: &Value, span: Span, what: &str) -> Evaluated
     if let Some(member) = at.and_then(|at| members.get(at)) {
         return Ok(member.clone());
     }
-    let why = if number.is_negative() {
+    let why = if marks.contains(Marks::SENSITIVE) {
+        "they are sensitive, so no more is told".to_owned()
+    } else if number.is_negative() {
         "a negative number is not a valid index for a sequence".to_owned()
     } else if !number.is_integer() {
         "indexing a sequence requires a whole number, but the given index has a fractional part".to_owned()

@@ -1,7 +1,7 @@
 //! Function calls.
 
 use stack_core::convert::convert;
-use stack_core::{Diagnostic, Diagnostics, Span, Type, Value};
+use stack_core::{Diagnostic, Diagnostics, Marks, Span, Type, Value};
 
 use super::{Evaluated, Evaluator, dynamic, error, unknown_not_null};
 use crate::expression::{Call, Kind, Node};
@@ -113,7 +113,7 @@ impl Evaluator<'_> {
             };
             match convert(&value, &parameter.ty) {
                 Ok(value) => converted.push(value),
-                Err(e) => diagnostics.extend(invalid_argument(parameter.name, place, &e.to_string())),
+                Err(e) => diagnostics.extend(invalid_argument(parameter.name, place, &e.told(&value))),
             }
         }
         if diagnostics.has_errors() {
@@ -123,26 +123,14 @@ impl Evaluator<'_> {
             scope: self.scope,
             depth: self.depth,
         };
-        function.call(&context, converted).map_err(|e| match e {
-            FunctionError {
-                argument: Some(i),
-                message,
-            } => {
+        let sensitive = converted.iter().any(is_sensitive);
+        function.call(&context, converted).map_err(|e| match e.argument {
+            Some(i) => {
                 let name = function.parameter(i).map_or("", |p| p.name);
-                invalid_argument(name, places.get(i).copied().unwrap_or(span), &message)
+                let place = places.get(i).copied().unwrap_or(span);
+                invalid_argument(name, place, e.told(sensitive))
             }
-            FunctionError {
-                argument: None,
-                message,
-            } => error(
-                span,
-                "Error in function call",
-                format!(
-                    "Call to function \"{}\" failed: {}.",
-                    call.name,
-                    message.trim_end_matches('.')
-                ),
-            ),
+            None => failed_call(call, span, e.told(sensitive)),
         })
     }
 
@@ -163,7 +151,7 @@ impl Evaluator<'_> {
         };
         let marks = arguments
             .iter()
-            .fold(stack_core::Marks::NONE, |m, (v, _)| m.union(v.marks_deep()));
+            .fold(Marks::NONE, |m, (v, _)| m.union(v.marks_deep()));
         let values: Vec<Value> = arguments.iter().map(|(v, _)| v.unmark_deep()).collect();
         if !values.iter().all(Value::is_wholly_known) {
             return Ok(dynamic().mark(marks));
@@ -171,15 +159,14 @@ impl Evaluator<'_> {
         match self.scope.provider_function(provider, function, &values) {
             None => Err(unknown()),
             Some(Ok(value)) => Ok(value.mark(marks)),
-            Some(Err(why)) => Err(error(
-                span,
-                "Error in function call",
-                format!(
-                    "Call to function \"{}\" failed: {}.",
-                    call.name,
-                    why.trim_end_matches('.')
-                ),
-            )),
+            Some(Err(why)) => {
+                let why = FunctionError::new(why);
+                Err(failed_call(
+                    call,
+                    span,
+                    why.told(marks.contains(Marks::SENSITIVE)),
+                ))
+            }
         }
     }
 
@@ -258,6 +245,19 @@ fn expansion(span: Span, what: &str) -> Diagnostics {
         span,
         "Invalid expanding argument value",
         format!("The expanding argument (indicated by ...) {what}."),
+    )
+}
+
+fn is_sensitive(value: &Value) -> bool {
+    value.marks_deep().contains(Marks::SENSITIVE)
+}
+
+fn failed_call(call: &Call, span: Span, why: &str) -> Diagnostics {
+    let why = why.trim_end_matches('.');
+    error(
+        span,
+        "Error in function call",
+        format!("Call to function \"{}\" failed: {why}.", call.name),
     )
 }
 

@@ -47,7 +47,11 @@ impl Evaluator<'_> {
         let converted = match &ty {
             Type::Dynamic => value,
             ty => convert(&value, ty).map_err(|e| {
-                inconsistent(span, format!("The {which} result value has the wrong type: {e}."))
+                let why = e.told(&value);
+                inconsistent(
+                    span,
+                    format!("The {which} result value has the wrong type: {why}."),
+                )
             })?,
         };
         Ok(converted.mark(marks))
@@ -75,12 +79,14 @@ fn result_type(yes: &Evaluated, no: &Evaluated, span: Span) -> Result<Type, Diag
         (false, false) => {}
     }
     unify(&[yes_type.clone(), no_type.clone()]).ok_or_else(|| {
+        let difference = if yes.hides_names() || no.hides_names() {
+            "One of them is sensitive, so no more is told".to_owned()
+        } else {
+            difference(&yes_type, &no_type)
+        };
         inconsistent(
             span,
-            format!(
-                "The true and false result expressions must have consistent types. {}.",
-                difference(&yes_type, &no_type)
-            ),
+            format!("The true and false result expressions must have consistent types. {difference}."),
         )
     })
 }

@@ -81,7 +81,7 @@ impl Evaluator<'_> {
                 Some(Member::Object(key, value)) => {
                     let group = object.entry(key.to_string()).or_default();
                     if !group.is_empty() && !each.group {
-                        diagnostics.extend(duplicate(each, &key));
+                        diagnostics.extend(duplicate(each, &key, marks));
                     }
                     group.push(value);
                 }
@@ -159,8 +159,10 @@ impl Evaluator<'_> {
                 "Key expression in 'for' expression must not produce a null value.".to_owned(),
             ));
         }
-        let key = convert(&key, &Type::String)
-            .map_err(|e| invalid(format!("The key expression produced an invalid result: {e}.")))?;
+        let key = convert(&key, &Type::String).map_err(|e| {
+            let why = e.told(&key);
+            invalid(format!("The key expression produced an invalid result: {why}."))
+        })?;
         *marks = marks.union(key.marks());
         let value = self.node(&each.value)?;
         match key.unmarked() {
@@ -203,17 +205,22 @@ fn condition(value: &Value, node: &Node) -> Result<(Option<bool>, Marks), Diagno
         ));
     }
     let value = convert(value, &Type::Bool)
-        .map_err(|e| invalid(format!("The 'if' clause value is invalid: {e}.")))?;
+        .map_err(|e| invalid(format!("The 'if' clause value is invalid: {}.", e.told(value))))?;
     Ok((value.as_bool(), value.marks()))
 }
 
-fn duplicate(each: &For, key: &str) -> Diagnostics {
+fn duplicate(each: &For, key: &str, marks: Marks) -> Diagnostics {
     let span = each.key.as_ref().map_or(each.value.span, |k| k.span);
+    let key = if marks.contains(Marks::SENSITIVE) {
+        "of a sensitive value".to_owned()
+    } else {
+        format!("{key:?}")
+    };
     error(
         span,
         "Duplicate object key",
         format!(
-            "Two different items produced the key {key:?} in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key."
+            "Two different items produced the key {key} in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key."
         ),
     )
 }

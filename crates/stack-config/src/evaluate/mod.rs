@@ -244,21 +244,34 @@ impl Evaluator<'_> {
                     .map(|(_, v)| v.clone());
                 access::steps(value.unwrap_or(Value::NULL), steps, node.span)
             }
-            Kind::Attribute(inner, name) => access::attribute(&self.node(inner)?, name, node.span),
-            Kind::Index(inner, index) => {
-                let value = self.node(inner)?;
-                let index_value = self.node(index)?;
-                access::index(&value, &index_value, index.span)
-            }
+            Kind::Attribute(..) | Kind::Index(..) => self.steps(node),
             Kind::Splat(source, each) => self.splat(source, each, node.span),
             Kind::SplatItem => Ok(self.items.last().cloned().unwrap_or(Value::NULL)),
             Kind::Unary(operator, operand) => self.unary(*operator, operand, node.span),
-            Kind::Binary(..) => self.binary(node),
+            Kind::Binary(first, links) => self.binary(first, links),
             Kind::Conditional(condition, yes, no) => self.conditional(condition, yes, no),
             Kind::Call(call) => self.call(call, node.span),
             Kind::For(each) => self.for_expression(each),
             Kind::Join(each) => self.join(each),
         }
+    }
+
+    /// Attributes and indices one after the other, walked without recursion.
+    fn steps(&mut self, last: &Node) -> Evaluated {
+        let (mut steps, mut first) = (Vec::new(), last);
+        while let Kind::Attribute(inner, _) | Kind::Index(inner, _) = &first.kind {
+            steps.push(first);
+            first = inner;
+        }
+        let mut value = self.node(first)?;
+        for step in steps.into_iter().rev() {
+            value = match &step.kind {
+                Kind::Attribute(_, name) => access::attribute(&value, name, step.span)?,
+                Kind::Index(_, index) => access::index(&value, &self.node(index)?, index.span)?,
+                _ => value,
+            };
+        }
+        Ok(value)
     }
 
     fn tuple(&mut self, members: &[Node]) -> Evaluated {
@@ -381,7 +394,10 @@ fn template_part(value: &Value, span: Span) -> Evaluated {
         error(
             span,
             summary,
-            format!("Cannot include the given value in a string template: {e}."),
+            format!(
+                "Cannot include the given value in a string template: {}.",
+                e.told(value)
+            ),
         )
     })
 }
@@ -399,7 +415,7 @@ fn object_key(value: &Value, span: Span) -> Result<(Option<Arc<str>>, Marks), Di
         error(
             span,
             "Incorrect key type",
-            format!("Can't use this value as a key: {e}."),
+            format!("Can't use this value as a key: {}.", e.told(value)),
         )
     })?;
     let (key, marks) = key.unmark();

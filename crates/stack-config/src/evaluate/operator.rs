@@ -4,7 +4,7 @@ use stack_core::convert::convert;
 use stack_core::{Number, Span, Type, Value};
 
 use super::{Evaluated, Evaluator, equal, error, unknown_not_null};
-use crate::expression::{BinaryOperator, Kind, Node, UnaryOperator};
+use crate::expression::{BinaryOperator, Link, Node, UnaryOperator};
 
 impl Evaluator<'_> {
     pub(super) fn unary(&mut self, operator: UnaryOperator, operand: &Node, span: Span) -> Evaluated {
@@ -17,7 +17,7 @@ impl Evaluator<'_> {
             error(
                 operand.span,
                 "Invalid operand",
-                format!("Unsuitable value for unary operand: {e}."),
+                format!("Unsuitable value for unary operand: {}.", e.told(&value)),
             )
         })?;
         let (value, marks) = value.unmark();
@@ -30,18 +30,19 @@ impl Evaluator<'_> {
         Ok(result.mark(marks))
     }
 
-    /// A chain of operators, whose left side is walked without recursion.
-    pub(super) fn binary(&mut self, node: &Node) -> Evaluated {
-        let mut chain = Vec::new();
-        let mut first = node;
-        while let Kind::Binary(operator, left, right) = &first.kind {
-            chain.push((*operator, &**left, &**right, first.span));
-            first = left;
-        }
+    /// A chain of operators.
+    pub(super) fn binary(&mut self, first: &Node, links: &[Link]) -> Evaluated {
         let mut value = self.node(first)?;
-        for (operator, left, right, span) in chain.into_iter().rev() {
+        let mut left = first.span;
+        for Link {
+            operator,
+            right,
+            span,
+        } in links
+        {
             let other = self.node(right)?;
-            value = apply(operator, (&value, left.span), (&other, right.span), span)?;
+            value = apply(*operator, (&value, left), (&other, right.span), *span)?;
+            left = *span;
         }
         Ok(value)
     }
@@ -75,7 +76,7 @@ fn apply(operator: BinaryOperator, left: (&Value, Span), right: (&Value, Span), 
             error(
                 span,
                 "Invalid operand",
-                format!("Unsuitable value for {side} operand: {e}."),
+                format!("Unsuitable value for {side} operand: {}.", e.told(value)),
             )
         })
     };

@@ -64,9 +64,10 @@ fn to(value: &Value, ty: &Type) -> Called {
                 _ if !convertible(&from, ty) && !matches!(from, Type::Tuple(_) | Type::Object(_)) => {
                     format!("cannot convert {} to {plain}", from.friendly_name())
                 }
-                _ => format!("cannot convert {} to {plain}: {e}", from.friendly_name()),
+                _ => format!("cannot convert {} to {plain}: {}", from.friendly_name(), e.told(value)),
             },
         )
+        .quoting_nothing()
     })
 }
 

@@ -17,6 +17,7 @@ mod regex;
 mod string;
 mod template;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -37,24 +38,44 @@ pub(crate) struct CallContext<'s> {
 pub(crate) struct FunctionError {
     /// The argument at fault, if it is one.
     pub(crate) argument: Option<usize>,
-    /// Lower case fragment.
-    pub(crate) message: String,
+    /// Lower case fragment. One that was put together may quote arguments; one that stands in the program does not.
+    pub(crate) message: Cow<'static, str>,
+    /// The function has seen to it that no secret is quoted.
+    quotes_nothing: bool,
 }
 
 impl FunctionError {
     /// The call as a whole.
-    pub(crate) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             argument: None,
             message: message.into(),
+            quotes_nothing: false,
         }
     }
 
     /// One argument, counted from zero.
-    pub(crate) fn argument(index: usize, message: impl Into<String>) -> Self {
+    pub(crate) fn argument(index: usize, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             argument: Some(index),
-            message: message.into(),
+            ..Self::new(message)
+        }
+    }
+
+    /// The message quotes no argument, whatever was put into it.
+    pub(crate) fn quoting_nothing(self) -> Self {
+        Self {
+            quotes_nothing: true,
+            ..self
+        }
+    }
+
+    /// The message, or what stands for it where an argument is sensitive and may be quoted.
+    pub(crate) fn told(&self, sensitive: bool) -> &str {
+        if sensitive && !self.quotes_nothing && matches!(self.message, Cow::Owned(_)) {
+            "the reason quotes an argument that is sensitive, so it is not told"
+        } else {
+            &self.message
         }
     }
 }

@@ -241,7 +241,7 @@ fn parseint(_: &CallContext<'_>, args: &[Value]) -> Called {
 }
 
 fn sum(_: &CallContext<'_>, args: &[Value]) -> Called {
-    let wrong = |message: &str| FunctionError::argument(0, message);
+    let wrong = |message: &str| FunctionError::argument(0, message.to_owned());
     let Some(members) = args[0].as_sequence() else {
         return Err(match &args[0] {
             Value::Map(..) | Value::Object(_) => {

@@ -1,6 +1,7 @@
 //! Text to blocks and arguments. Own code, as for expressions, because the language says which mistake gets which
 //! message, and because reading must go on with the next block behind a mistake.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use stack_core::{Diagnostic, Diagnostics, FileId, Span, Value};
@@ -33,6 +34,8 @@ const TOP_LEVEL: &[&str] = &[
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     pub(crate) items: Vec<Item>,
+    /// Where each attribute stands among them.
+    attributes: HashMap<Arc<str>, usize>,
 }
 
 /// One statement.
@@ -93,7 +96,16 @@ impl Tree {
     }
 
     pub(crate) fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes().find(|a| a.name() == name)
+        match self.items.get(*self.attributes.get(name)?)? {
+            Item::Attribute(attribute) => Some(attribute),
+            Item::Block(_) => None,
+        }
+    }
+
+    fn push_attribute(&mut self, attribute: Attribute) {
+        self.attributes
+            .insert(attribute.key.text.clone(), self.items.len());
+        self.items.push(Item::Attribute(attribute));
     }
 
     /// The blocks of a type.
@@ -280,7 +292,9 @@ impl<'t> Parser<'t> {
         self.at += 1;
         self.skip(false);
         let (value, end) = Expr::leading(self.file, self.text, self.at).map_err(|mut mistake| {
-            mistake.code = "STK0101";
+            if mistake.code == "STK0202" {
+                mistake.code = "STK0101";
+            }
             mistake
         })?;
         self.at = end;
@@ -295,7 +309,7 @@ impl<'t> Parser<'t> {
                 .label(earlier.key.span, "first set here"),
             );
         } else {
-            tree.items.push(Item::Attribute(Attribute { key, value }));
+            tree.push_attribute(Attribute { key, value });
         }
         Ok(())
     }
@@ -304,10 +318,12 @@ impl<'t> Parser<'t> {
     fn block(&mut self, kind: Word, tree: &mut Tree) -> Parsed<()> {
         let labels = self.labels()?;
         if self.depth >= MAX_DEPTH {
-            return self.mistake(
-                "Blocks too deep",
-                format!("Blocks may nest {MAX_DEPTH} levels deep."),
-            );
+            let detail = format!("Blocks may nest {MAX_DEPTH} levels deep.");
+            let mut mistake = self.mistake("Blocks too deep", detail);
+            if let Err(mistake) = &mut mistake {
+                mistake.code = "STK0203";
+            }
+            return mistake;
         }
         self.depth += 1;
         let mut block = Block {

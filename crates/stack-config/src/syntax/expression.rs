@@ -1,7 +1,7 @@
 //! Operators and conditionals.
 
-use super::{MAX_CHAIN, Parsed, Parser};
-use crate::expression::{BinaryOperator, Kind, Node};
+use super::{Parsed, Parser};
+use crate::expression::{BinaryOperator, Kind, Link, Node};
 
 /// Operators by how tightly they bind, loosest first; longer spellings before their prefixes.
 const LEVELS: [&[(&str, BinaryOperator)]; 6] = [
@@ -51,22 +51,23 @@ impl Parser<'_> {
     fn operators(&mut self, level: usize) -> Parsed<Node> {
         self.skip()?;
         let start = self.at;
-        let mut left = self.term()?;
-        let mut length = 0;
+        let first = self.term()?;
+        let mut links = Vec::new();
         loop {
             let end = self.at;
             self.skip()?;
             let Some((operator, its_level)) = self.operator(level)? else {
                 self.at = end;
-                return Ok(left);
+                let span = links.last().map_or(first.span, |link: &Link| link.span);
+                return Ok(if links.is_empty() {
+                    first
+                } else {
+                    Node {
+                        kind: Kind::Binary(Box::new(first), links),
+                        span,
+                    }
+                });
             };
-            length += 1;
-            if length > MAX_CHAIN {
-                return Err(self.error(
-                    "Expression too long",
-                    format!("A chain has at most {MAX_CHAIN} operators."),
-                ));
-            }
             self.skip()?;
             if self.at >= self.end {
                 return Err(self.error(
@@ -75,11 +76,11 @@ impl Parser<'_> {
                 ));
             }
             let right = self.deeper(|p| p.operators(its_level + 1))?;
-            let span = self.span_from(start);
-            left = Node {
-                kind: Kind::Binary(operator, Box::new(left), Box::new(right)),
-                span,
-            };
+            links.push(Link {
+                operator,
+                right,
+                span: self.span_from(start),
+            });
         }
     }
 

@@ -16,8 +16,6 @@ use crate::expression::{Free, Node};
 
 /// How deep expressions may nest; deeper ones would need more stack than a thread has.
 const MAX_DEPTH: usize = 100;
-/// How many operators may stand in one chain.
-const MAX_CHAIN: usize = 2000;
 
 /// Result of parsing; the first mistake ends it.
 pub(crate) type Parsed<T> = Result<T, Box<Diagnostic>>;

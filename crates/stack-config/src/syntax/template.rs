@@ -75,6 +75,36 @@ pub(crate) fn text(text: impl Into<String>) -> Value {
     Value::from(text.nfc().collect::<String>())
 }
 
+/// Parts of a template with neighbouring literals joined; a heredoc has one for each line.
+#[derive(Default)]
+struct Settled {
+    parts: Vec<Node>,
+    /// The literal being joined.
+    run: Option<(String, Span)>,
+}
+
+impl Settled {
+    fn literal(&mut self, literal: &str, span: Span) {
+        match &mut self.run {
+            Some((run, place)) => {
+                run.push_str(literal);
+                place.end = span.end;
+            }
+            None if literal.is_empty() => {}
+            None => self.run = Some((literal.to_owned(), span)),
+        }
+    }
+
+    fn end_run(&mut self) {
+        if let Some((run, span)) = self.run.take() {
+            self.parts.push(Node {
+                kind: Kind::Literal(text(run)),
+                span,
+            });
+        }
+    }
+}
+
 impl Parser<'_> {
     /// The whole text as a template.
     pub(crate) fn whole_template(&mut self) -> Parsed<Node> {
@@ -138,27 +168,23 @@ impl Parser<'_> {
 
     /// Puts the literals in their places and joins neighbours; interpolations lose their wrapping.
     fn settle(&self, parts: &mut Vec<Node>) {
-        let mut out: Vec<Node> = Vec::with_capacity(parts.len());
+        let mut out = Settled::default();
         for part in parts.drain(..) {
             let span = part.span;
             let kind = match part.kind {
                 Kind::Pending(index) => {
                     let literal = self.template.literals.get(index).map_or("", String::as_str);
-                    if let Some(Node {
-                        kind: Kind::Literal(Value::String(before)),
-                        span: place,
-                    }) = out.last_mut()
-                    {
-                        *before = Arc::from(format!("{before}{literal}"));
-                        place.end = span.end;
-                        continue;
-                    }
-                    if literal.is_empty() {
-                        continue;
-                    }
-                    Kind::Literal(Value::from(literal))
+                    out.literal(literal, span);
+                    continue;
                 }
-                Kind::Wrap(inner) => inner.kind,
+                Kind::Wrap(inner) => match inner.kind {
+                    Kind::Literal(Value::String(literal)) => {
+                        out.end_run();
+                        out.run = Some((literal.to_string(), span));
+                        continue;
+                    }
+                    other => other,
+                },
                 Kind::Conditional(condition, mut yes, mut no) => {
                     for branch in [&mut yes, &mut no] {
                         if let Kind::Template(parts) = &mut branch.kind {
@@ -177,14 +203,11 @@ impl Parser<'_> {
                 }
                 other => other,
             };
-            out.push(Node { kind, span });
+            out.end_run();
+            out.parts.push(Node { kind, span });
         }
-        for part in &mut out {
-            if let Kind::Literal(Value::String(literal)) = &part.kind {
-                part.kind = Kind::Literal(text(literal.as_ref()));
-            }
-        }
-        *parts = out;
+        out.end_run();
+        *parts = out.parts;
     }
 
     fn at_template_end(&self) -> bool {

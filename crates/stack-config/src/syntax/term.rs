@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stack_core::{Number, Value};
+use stack_core::{Diagnostic, Number, Value};
 
 use super::{Parsed, Parser};
 use crate::expression::{Call, Free, Kind, Node, UnaryOperator};
@@ -236,7 +236,7 @@ impl Parser<'_> {
                 span: self.span_from(start),
             };
         }
-        Err(self.error("Expression too deep", "Too many steps follow one another."))
+        Err(self.too_many_steps())
     }
 
     /// Behind `.`: a name, or a number as index.
@@ -275,7 +275,7 @@ impl Parser<'_> {
             kind: Kind::SplatItem,
             span: source.span,
         };
-        loop {
+        for _ in 0..super::MAX_DEPTH {
             let end = self.at;
             self.skip()?;
             let start = self.at;
@@ -296,6 +296,17 @@ impl Parser<'_> {
                 span: self.span_from(start),
             };
         }
+        Err(self.too_many_steps())
+    }
+
+    fn too_many_steps(&self) -> Box<Diagnostic> {
+        let most = super::MAX_DEPTH;
+        let mut error = self.error(
+            "Expression too deep",
+            format!("More than {most} steps follow one another."),
+        );
+        error.code = "STK0203";
+        error
     }
 
     /// Behind `[`: an index, or none for a splat.

@@ -57,9 +57,15 @@ impl<'s> Site<'s> {
     }
 }
 
+/// After so many mistakes references are not looked at any more: each is compared with all names there are.
+const MOST_MISTAKES: usize = 200;
+
 impl<'c> Validator<'c> {
     /// Every reference of an expression.
     pub(super) fn expr(&mut self, site: &Site<'_>, expr: &Expr) {
+        if self.diagnostics.0.len() >= MOST_MISTAKES {
+            return;
+        }
         self.diagnostics.extend(expr.check_besides(&site.iterators));
         for call in expr.calls() {
             let known =

@@ -36,7 +36,7 @@ pub fn write(value: &Value, seal: &dyn Seal, context: &str) -> Result<Encoded, C
 }
 
 /// The type as it may be written beside the value: names inside a sensitive part do not occur in it.
-fn stored_type(value: &Value) -> Type {
+pub fn stored_type(value: &Value) -> Type {
     match value {
         Value::Marked(m, v) if m.contains(Marks::SENSITIVE) => match **v {
             Value::Object(_) | Value::Tuple(_) => Type::Dynamic,

@@ -205,9 +205,7 @@ impl<'c> Run<'_, 'c> {
             .provider_arguments(provider, object.map(|o| &o.identity))
             .map_err(Ended::Failed)?;
         let schema = context.input.catalog.provider(&provider.name);
-        let identity = schema
-            .map_or(Value::NULL, |s| identity(s, &arguments))
-            .unmark_deep();
+        let identity = schema.map_or(Value::NULL, |s| identity(s, &arguments));
         let connected = context.connections.get(provider, &arguments).await;
         let connection = connected.map_err(|e| self.failure("Connecting to the provider", e))?;
         let cx = context.connections.cx(ty.timeout());
@@ -237,7 +235,7 @@ impl<'c> Run<'_, 'c> {
         Object {
             status,
             schema_version: connected.call.ty.schema().version,
-            attributes: storable(attributes),
+            attributes: self.context.connections.marked(storable(attributes)),
             private: None,
             provider: self.change.provider.clone(),
             identity: connected.identity.clone(),
@@ -480,6 +478,8 @@ impl<'c> Run<'_, 'c> {
         mut records: Vec<Record>,
     ) -> Result<Option<String>> {
         let value = with_marks(connected.call.ty.schema(), made.value, Some(made.config));
+        self.context.connections.hide(&value);
+        let value = self.context.connections.marked(value);
         let object = self.object(connected, &value, Status::Ready, made.token);
         records.push(match made.operation {
             Some(operation) => Record::End {
@@ -670,7 +670,9 @@ impl<'c> Run<'_, 'c> {
         };
         match result {
             Ok(value) => {
-                let value = with_marks(data.schema(), value, Some(&config));
+                let value = context
+                    .connections
+                    .marked(with_marks(data.schema(), value, Some(&config)));
                 context.evaluator.set_object(address, value.clone());
                 self.postconditions(&value)?;
                 Ok(id_of(&value))

@@ -68,6 +68,8 @@ pub async fn apply(
 ) -> Applied {
     let context = context::Context::new(plan, input, store, connections, events, interrupt);
     let mut applied = Applied::default();
+    connections.hide_all(input.variables.values());
+    connections.hide_recorded(input.state);
     if let Err(diagnostics) = context.record_observations().await {
         applied.diagnostics.extend(diagnostics);
         return applied;

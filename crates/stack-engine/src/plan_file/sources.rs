@@ -18,6 +18,19 @@ pub struct SavedSources {
     pub home_folder: Option<String>,
 }
 
+impl SavedSources {
+    /// Whether a file of configuration holds this word.
+    pub fn mention(&self, word: &str) -> bool {
+        let mut texts = self.files.iter().filter(|(path, _)| path.ends_with(".hcl"));
+        texts.any(|(_, text)| {
+            let bytes = text.as_deref().unwrap_or_default();
+            bytes
+                .windows(word.len().max(1))
+                .any(|part| part == word.as_bytes())
+        })
+    }
+}
+
 impl Sources for SavedSources {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         let unread = || Err("it was not read when the plan was made; make a new plan".to_owned());

@@ -127,7 +127,8 @@ fn lookup_type(args: &[Value]) -> Result<Type, FunctionError> {
                 (None, None) => Err(FunctionError::argument(
                     0,
                     format!("the given object has no attribute {}", shown(&args[1], key)),
-                )),
+                )
+                .quoting_nothing()),
             }
         }
         Type::Map(element) => {
@@ -172,10 +173,10 @@ fn lookup(args: &[Value]) -> Called {
             let default = convert(default, &ty).map_err(|e| FunctionError::argument(2, e.to_string()))?;
             Ok(default.mark(marks))
         }
-        None => Err(FunctionError::new(format!(
-            "lookup failed to find key {}",
-            shown(&args[1], key)
-        ))),
+        None => Err(
+            FunctionError::new(format!("lookup failed to find key {}", shown(&args[1], key)))
+                .quoting_nothing(),
+        ),
     }
 }
 

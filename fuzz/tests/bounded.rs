@@ -1,0 +1,30 @@
+//! A short campaign of each target, the same each time.
+
+use stack_fuzz::{Budget, TARGETS, campaign};
+
+/// Inputs of each target, besides its corpus; a debug build tries them in a few seconds.
+const CASES: usize = 400;
+
+#[test]
+fn no_input_ends_the_program() {
+    let threads: Vec<_> = TARGETS
+        .iter()
+        .map(|target| {
+            (
+                target.name,
+                std::thread::spawn(|| campaign(target, 20, Budget::Cases(CASES))),
+            )
+        })
+        .collect();
+    let mut total = 0;
+    for (name, thread) in threads {
+        let done = thread.join().unwrap().unwrap();
+        eprintln!(
+            "{name}: {} inputs in {:.1} s, the longest {:.2} s",
+            done.cases, done.seconds, done.longest
+        );
+        total += done.cases;
+    }
+    eprintln!("{total} changed inputs were read");
+    assert!(total >= CASES * TARGETS.len());
+}
