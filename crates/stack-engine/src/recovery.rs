@@ -36,8 +36,7 @@ pub async fn recover(
         return Ok(());
     }
     let mut problems = Diagnostics::new();
-    connections.hide_recorded(state);
-    connections.hide_all(state.pending.values().map(|pending| &pending.begin.planned));
+    hide(state, connections);
     let mut after = state.clone();
     for (operation, pending) in &state.pending {
         let address = &pending.begin.address;
@@ -84,6 +83,12 @@ pub async fn recover(
     } else {
         Ok(())
     }
+}
+
+/// Hides what is sensitive in a state and in what was begun on it.
+fn hide(state: &State, connections: &Connections) {
+    connections.hide_recorded(state);
+    connections.hide_all(state.pending.values().map(|pending| &pending.begin.planned));
 }
 
 /// The error of an operation whose end cannot be found out.

@@ -81,6 +81,7 @@ pub async fn look(
     events: &dyn Events,
     interrupt: &Interrupt,
 ) -> Looked {
+    super::hide(state, connections);
     let mut looked = Looked {
         findings: Vec::new(),
         after: state.clone(),
