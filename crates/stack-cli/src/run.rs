@@ -28,7 +28,8 @@ impl Run {
     pub(crate) fn start(workspace: &Workspace, ui: &Ui) -> Result<Self, CommandError> {
         let interrupt = Interrupt::new();
         let events = ui.events(&workspace.map);
-        let connections = Connections::new(workspace.providers.clone(), interrupt.abandon().clone());
+        let connections = Connections::new(workspace.providers.clone(), interrupt.abandon().clone())
+            .with_timeouts_of(&workspace.configuration);
         listen(&interrupt, &events)?;
         Ok(Self {
             interrupt,

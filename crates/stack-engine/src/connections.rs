@@ -4,18 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use stack_config::Configuration;
 use stack_core::{ProviderAddress, Value};
 use stack_provider::{AnyClient, Cx, ErrorKind, ProviderError, Sessions};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::Providers;
+use crate::limits::Limits;
+use crate::timeouts::Timeouts;
+
+/// Most remote calls of a command at a time, unless the user says otherwise.
+pub(crate) const PARALLELISM: usize = 32;
 
 /// A connected provider and how many calls it takes at a time.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) client: AnyClient,
-    pub(crate) calls: Arc<Semaphore>,
+    pub(crate) calls: Arc<Limits>,
 }
 
 type Slot = Arc<OnceCell<Connection>>;
@@ -25,6 +31,8 @@ pub struct Connections {
     pub(crate) providers: Arc<Providers>,
     sessions: Arc<Sessions>,
     cancel: CancellationToken,
+    calls: Arc<Semaphore>,
+    pub(crate) timeouts: Timeouts,
     slots: Mutex<BTreeMap<(String, Value), Slot>>,
 }
 
@@ -35,8 +43,24 @@ impl Connections {
             providers,
             sessions: Sessions::new(),
             cancel,
+            calls: Arc::new(Semaphore::new(PARALLELISM)),
+            timeouts: Timeouts::default(),
             slots: Mutex::default(),
         }
+    }
+
+    /// At most this many remote calls at a time, reads included. Work that reaches nothing is not counted.
+    #[must_use]
+    pub fn with_parallelism(mut self, calls: usize) -> Self {
+        self.calls = Arc::new(Semaphore::new(calls.max(1)));
+        self
+    }
+
+    /// Takes the `timeouts` blocks of a configuration to heart.
+    #[must_use]
+    pub fn with_timeouts_of(mut self, configuration: &Configuration) -> Self {
+        self.timeouts = Timeouts::of(configuration);
+        self
     }
 
     /// A context for one call.
@@ -65,7 +89,7 @@ impl Connections {
         let connect = || async {
             let cx = self.cx(Duration::from_secs(60));
             let client = cx.bounded(entry.provider.connect(&cx, arguments)).await??;
-            let calls = Arc::new(Semaphore::new(entry.provider.parallelism.max(1)));
+            let calls = Arc::new(Limits::of(&entry.provider, self.calls.clone()));
             Ok::<_, ProviderError>(Connection { client, calls })
         };
         slot.get_or_try_init(connect).await.cloned()

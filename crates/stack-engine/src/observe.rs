@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, join_all};
 use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Value};
 use stack_plan::{Answer, Answers, Plan, PlanInput, Planner, Request, Step};
-use stack_provider::{AnyResource, ProviderError};
+use stack_provider::{AnyResource, Cx, ErrorKind, ProviderError, RemoteCall};
 
-use crate::connections::Connections;
+use crate::connections::{Connection, Connections};
 use crate::event::{Doing, Event, Events};
 use crate::{Interrupt, retry};
 
@@ -21,6 +21,9 @@ pub enum PlanError {
     /// The user interrupted.
     Interrupted,
 }
+
+/// Time for reading an object, unless the configuration says otherwise.
+const READ: Duration = Duration::from_secs(120);
 
 /// Rounds after which planning is given up: more than any real chain of providers needs.
 const ROUNDS: usize = 200;
@@ -189,7 +192,12 @@ async fn read_batch(
             Request::Data { .. } | Request::Preview { .. } | Request::Import { .. } => Value::NULL,
         })
         .collect();
-    let answers = read_with_retries(&*ty, &address, &priors, &connection.client, connections, events).await;
+    let longest = batch
+        .iter()
+        .filter_map(|r| connections.timeouts.configured(r.address(), RemoteCall::Read))
+        .max();
+    let cx = connections.cx(longest.unwrap_or(READ));
+    let answers = read_with_retries(&*ty, &address, &priors, &connection, &cx, events).await;
     for request in &batch {
         events.event(Event::Finished {
             address: request.address().clone(),
@@ -208,14 +216,23 @@ async fn read_with_retries(
     ty: &dyn AnyResource,
     address: &ResourceAddress,
     priors: &[Value],
-    client: &stack_provider::AnyClient,
-    connections: &Connections,
+    connection: &Connection,
+    cx: &Cx,
     events: &dyn Events,
 ) -> Vec<Result<Option<Value>, ProviderError>> {
-    let cx = connections.cx(Duration::from_secs(120));
     let mut tries = 0;
     loop {
-        let mut answers = match cx.bounded(ty.read_many(&cx, client, priors)).await {
+        let read = async {
+            let pass = connection.calls.enter(cx, ty.api(RemoteCall::Read)).await?;
+            let answers = ty.read_many(cx, &connection.client, priors).await;
+            let refused = answers
+                .iter()
+                .filter_map(|a| a.as_ref().err())
+                .find(|e| e.kind == ErrorKind::Throttled);
+            pass.end(refused.map_or(Ok(()), Err));
+            Ok(answers)
+        };
+        let mut answers = match cx.bounded(read).await.and_then(|r| r) {
             Ok(answers) => answers,
             Err(error) => {
                 let text = error.to_string();
@@ -235,7 +252,7 @@ async fn read_with_retries(
             Err(error) => error,
             Ok(_) => return answers,
         };
-        if let Err(error) = retry::wait(&cx, events, address, tries, error).await {
+        if let Err(error) = retry::wait(cx, events, address, tries, error).await {
             let text = error.to_string();
             return priors
                 .iter()
@@ -261,11 +278,12 @@ async fn single(request: &Request, connections: &Connections, events: &dyn Event
         id: None,
     });
     let mut tries = 0;
-    let (timeout, cx) = match connections.providers.data_type(&address.ty) {
-        Some(data) => (data.timeout(), connections.cx(data.timeout())),
-        None => (Duration::from_secs(120), connections.cx(Duration::from_secs(120))),
+    let data = match request {
+        Request::Data { .. } => connections.providers.data_type(&address.ty),
+        Request::Read { .. } | Request::Preview { .. } | Request::Import { .. } => None,
     };
-    let _ = timeout;
+    let configured = connections.timeouts.configured(address, RemoteCall::Read);
+    let cx = connections.cx(configured.unwrap_or_else(|| data.map_or(READ, |data| data.timeout())));
     let answer = loop {
         match cx.bounded(once(request, connections, &cx)).await.and_then(|r| r) {
             Ok(answer) => break answer,
@@ -288,13 +306,30 @@ async fn single(request: &Request, connections: &Connections, events: &dyn Event
     answer
 }
 
-async fn once(
-    request: &Request,
-    connections: &Connections,
-    cx: &stack_provider::Cx,
-) -> Result<Answer, ProviderError> {
+async fn once(request: &Request, connections: &Connections, cx: &Cx) -> Result<Answer, ProviderError> {
     let (provider, arguments) = request.provider();
     let connection = connections.get(provider, arguments).await?;
+    let ty = &request.address().ty;
+    let api = match request {
+        Request::Data { .. } => connections.providers.data_type(ty).map(|data| data.api()),
+        Request::Read { .. } | Request::Preview { .. } | Request::Import { .. } => connections
+            .providers
+            .resource_type(ty)
+            .map(|ty| ty.api(RemoteCall::Read)),
+    };
+    let pass = connection.calls.enter(cx, api.unwrap_or_default()).await?;
+    let result = ask(request, &connection, connections, cx).await;
+    pass.end(result.as_ref());
+    result
+}
+
+/// Makes the call that answers a request.
+async fn ask(
+    request: &Request,
+    connection: &Connection,
+    connections: &Connections,
+    cx: &Cx,
+) -> Result<Answer, ProviderError> {
     let ty = &request.address().ty;
     let resource = || {
         connections
@@ -302,7 +337,6 @@ async fn once(
             .resource_type(ty)
             .ok_or_else(|| ProviderError::internal(format!("there is no resource type {ty}")))
     };
-    let _permit = connection.calls.acquire().await;
     match request {
         Request::Data { config, .. } => {
             let data = connections

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stack_core::{Diagnostic, Diagnostics, Value};
 use stack_plan::{Catalog as _, with_marks};
-use stack_provider::{ErrorKind, Owner, ProviderError};
+use stack_provider::{ErrorKind, Owner, ProviderError, RemoteCall};
 use stack_state::{Begin, Object, Outcome, Pending, Record, State, Status, Verb};
 
 use crate::Interrupt;
@@ -141,7 +141,14 @@ impl Recovery<'_> {
                 )
             });
         let connection = self.connections.get(&begin.provider, &arguments).await?;
-        let cx = self.connections.cx(ty.timeout());
+        let call = match begin.action {
+            Verb::Create => RemoteCall::Create,
+            Verb::Update => RemoteCall::Update,
+            Verb::Delete => RemoteCall::Delete,
+        };
+        let timeout = self.connections.timeouts.configured(&begin.address, call);
+        let timeout = timeout.or(begin.delete.timeout.filter(|_| begin.action == Verb::Delete));
+        let cx = self.connections.cx(timeout.unwrap_or_else(|| ty.timeout()));
         let call = Call {
             ty,
             connection,

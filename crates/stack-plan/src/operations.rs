@@ -231,7 +231,11 @@ fn settings_of(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Settings {
         delete: DeleteSettings {
             prevent_destroy: lifecycle.is_some_and(|l| l.prevent_destroy),
             keep: lifecycle.is_some_and(|l| !l.destroy),
-            timeout: None,
+            timeout: walk
+                .input
+                .configuration
+                .resource(address)
+                .and_then(|r| r.timeouts.delete),
         },
     }
 }

@@ -19,6 +19,6 @@ pub use async_trait::async_trait;
 pub use context::{Cx, Observer, Owner};
 pub use erased::{AnyClient, AnyDataSource, AnyProvider, AnyResource, ErasedFailure};
 pub use error::{ErrorKind, ProviderError};
-pub use provider::{Function, Provider, Registry};
-pub use resource::{DataSource, Failure, Ownership, Preview, Refined, Resource};
+pub use provider::{Api, Function, Provider, Registry};
+pub use resource::{DataSource, Failure, Ownership, Preview, Refined, RemoteCall, Resource};
 pub use sessions::Sessions;
