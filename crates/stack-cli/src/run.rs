@@ -46,7 +46,8 @@ impl Run {
 
     fn with(workspace: &Workspace, events: Arc<dyn Progress>) -> Result<Self, CommandError> {
         let interrupt = Interrupt::new();
-        let connections = Connections::new(workspace.providers.clone(), interrupt.abandon().clone());
+        let connections = Connections::new(workspace.providers.clone(), interrupt.abandon().clone())
+            .with_timeouts_of(&workspace.configuration);
         listen(&interrupt, &events)?;
         Ok(Self {
             interrupt,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use stack_core::address::Target;
 use stack_core::{Mode, ModulePath, Path, ResourceAddress, SourceMap, Span, Value};
@@ -249,8 +250,23 @@ pub struct Resource {
     pub depends_on: Vec<Reference>,
     /// `lifecycle`; the defaults where the block has none.
     pub lifecycle: Lifecycle,
+    /// `timeouts`; all `None` without the block.
+    pub timeouts: Timeouts,
     /// The check that the data source is scoped to.
     pub check: Option<Arc<str>>,
+}
+
+/// A `timeouts` block: how long each kind of work on one object may take. What is not set is decided by the type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Making the object and waiting until it is usable.
+    pub create: Option<Duration>,
+    /// Changing it in place.
+    pub update: Option<Duration>,
+    /// Deleting it and waiting until it is gone.
+    pub delete: Option<Duration>,
+    /// Reading it; of a data source, looking it up.
+    pub read: Option<Duration>,
 }
 
 impl Resource {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use stack_config::Configuration;
 use stack_core::{ProviderAddress, Value};
 use stack_provider::{AnyClient, Cx, ErrorKind, Hidden, ProviderError, Sessions};
 use stack_state::State;
@@ -11,12 +12,17 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::Providers;
+use crate::limits::Limits;
+use crate::timeouts::Timeouts;
+
+/// Most remote calls of a command at a time, unless the user says otherwise.
+pub(crate) const PARALLELISM: usize = 32;
 
 /// A connected provider and how many calls it takes at a time.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) client: AnyClient,
-    pub(crate) calls: Arc<Semaphore>,
+    pub(crate) calls: Arc<Limits>,
 }
 
 type Slot = Arc<OnceCell<Connection>>;
@@ -27,6 +33,8 @@ pub struct Connections {
     sessions: Arc<Sessions>,
     cancel: CancellationToken,
     hidden: Hidden,
+    calls: Arc<Semaphore>,
+    pub(crate) timeouts: Timeouts,
     slots: Mutex<BTreeMap<(String, Value), Slot>>,
 }
 
@@ -38,6 +46,8 @@ impl Connections {
             sessions: Sessions::new(),
             cancel,
             hidden: Hidden::default(),
+            calls: Arc::new(Semaphore::new(PARALLELISM)),
+            timeouts: Timeouts::default(),
             slots: Mutex::default(),
         }
     }
@@ -67,6 +77,20 @@ impl Connections {
         self.hide_all(state.outputs.values());
     }
 
+    /// At most this many remote calls at a time, reads included. Work that reaches nothing is not counted.
+    #[must_use]
+    pub fn with_parallelism(mut self, calls: usize) -> Self {
+        self.calls = Arc::new(Semaphore::new(calls.max(1)));
+        self
+    }
+
+    /// Takes the `timeouts` blocks of a configuration to heart.
+    #[must_use]
+    pub fn with_timeouts_of(mut self, configuration: &Configuration) -> Self {
+        self.timeouts = Timeouts::of(configuration);
+        self
+    }
+
     /// A context for one call.
     pub(crate) fn cx(&self, timeout: Duration) -> Cx {
         Cx::new(self.sessions.clone(), self.cancel.clone(), timeout).hiding(self.hidden.clone())
@@ -93,7 +117,7 @@ impl Connections {
         let connect = || async {
             let cx = self.cx(Duration::from_secs(60));
             let client = cx.bounded(entry.provider.connect(&cx, arguments)).await??;
-            let calls = Arc::new(Semaphore::new(entry.provider.parallelism.max(1)));
+            let calls = Arc::new(Limits::of(&entry.provider, self.calls.clone()));
             Ok::<_, ProviderError>(Connection { client, calls })
         };
         slot.get_or_try_init(connect).await.cloned()

@@ -11,11 +11,13 @@ mod connections;
 mod contained;
 pub mod event;
 mod interrupt;
+mod limits;
 mod observe;
 pub mod plan_file;
 mod recovery;
 mod retry;
 pub mod store;
+mod timeouts;
 
 pub use apply::{Applied, ApplyOptions, apply};
 pub use catalog::Providers;

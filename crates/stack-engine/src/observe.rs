@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, join_all};
 use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Value};
 use stack_plan::{Answer, Answers, Plan, PlanInput, Planner, Request, Step};
-use stack_provider::{AnyResource, ProviderError};
+use stack_provider::{AnyResource, Cx, ErrorKind, ProviderError, RemoteCall};
 use stack_state::{State, Status};
 
 use crate::apply::LOOKS;
@@ -23,6 +23,9 @@ pub enum PlanError {
     /// The user interrupted.
     Interrupted,
 }
+
+/// Time for reading an object, unless the configuration says otherwise.
+const READ: Duration = Duration::from_secs(120);
 
 /// Rounds after which planning is given up: more than any real chain of providers needs.
 const ROUNDS: usize = 200;
@@ -195,11 +198,16 @@ async fn read_batch(
             Request::Data { .. } | Request::Preview { .. } | Request::Import { .. } => Value::NULL,
         })
         .collect();
+    let limits = batch
+        .iter()
+        .filter_map(|r| connections.timeouts.configured(r.address(), RemoteCall::Read));
     let reading = Reading {
         ty: &*ty,
         address: &address,
         connection: &connection,
         connections,
+        // One call reads them all, so the longest limit holds.
+        limit: limits.max().unwrap_or(READ),
         events,
     };
     let new: Vec<bool> = batch.iter().map(|request| is_tainted(state, request)).collect();
@@ -236,6 +244,7 @@ struct Reading<'r> {
     address: &'r ResourceAddress,
     connection: &'r Connection,
     connections: &'r Connections,
+    limit: Duration,
     events: &'r dyn Events,
 }
 
@@ -261,8 +270,7 @@ impl Reading<'_> {
 
     /// Reads several objects; while a read fails in a way that may pass all are read again.
     async fn read(&self, priors: &[Value]) -> Vec<Read> {
-        let cx = self.connections.cx(Duration::from_secs(120));
-        let client = &self.connection.client;
+        let cx = self.connections.cx(self.limit);
         let all = |error: ProviderError| -> Vec<Read> {
             let text = error.to_string();
             let same = |_| Err(ProviderError::new(error.kind, text.clone()));
@@ -270,7 +278,7 @@ impl Reading<'_> {
         };
         let mut tries = 0;
         loop {
-            let mut answers = match cx.bounded(self.ty.read_many(&cx, client, priors)).await {
+            let mut answers = match cx.bounded(self.once(&cx, priors)).await.and_then(|r| r) {
                 Ok(answers) => answers,
                 Err(error) => return all(error),
             };
@@ -290,6 +298,22 @@ impl Reading<'_> {
             tries += 1;
         }
     }
+
+    /// Reads them by one call, in its turn.
+    async fn once(&self, cx: &Cx, priors: &[Value]) -> Result<Vec<Read>, ProviderError> {
+        let pass = self
+            .connection
+            .calls
+            .enter(cx, self.ty.api(RemoteCall::Read))
+            .await?;
+        let answers = self.ty.read_many(cx, &self.connection.client, priors).await;
+        let refused = answers
+            .iter()
+            .filter_map(|answer| answer.as_ref().err())
+            .find(|error| error.kind == ErrorKind::Throttled);
+        pass.end(refused.map_or(Ok(()), Err));
+        Ok(answers)
+    }
 }
 
 async fn single(request: &Request, connections: &Connections, events: &dyn Events) -> Answer {
@@ -307,11 +331,12 @@ async fn single(request: &Request, connections: &Connections, events: &dyn Event
         id: None,
     });
     let mut tries = 0;
-    let (timeout, cx) = match connections.providers.data_type(&address.ty) {
-        Some(data) => (data.timeout(), connections.cx(data.timeout())),
-        None => (Duration::from_secs(120), connections.cx(Duration::from_secs(120))),
+    let data = match request {
+        Request::Data { .. } => connections.providers.data_type(&address.ty),
+        Request::Read { .. } | Request::Preview { .. } | Request::Import { .. } => None,
     };
-    let _ = timeout;
+    let configured = connections.timeouts.configured(address, RemoteCall::Read);
+    let cx = connections.cx(configured.unwrap_or_else(|| data.map_or(READ, |data| data.timeout())));
     let answer = loop {
         match cx.bounded(once(request, connections, &cx)).await.and_then(|r| r) {
             Ok(answer) => break answer,
@@ -334,13 +359,30 @@ async fn single(request: &Request, connections: &Connections, events: &dyn Event
     answer
 }
 
-async fn once(
-    request: &Request,
-    connections: &Connections,
-    cx: &stack_provider::Cx,
-) -> Result<Answer, ProviderError> {
+async fn once(request: &Request, connections: &Connections, cx: &Cx) -> Result<Answer, ProviderError> {
     let (provider, arguments) = request.provider();
     let connection = connections.get(provider, arguments).await?;
+    let ty = &request.address().ty;
+    let api = match request {
+        Request::Data { .. } => connections.providers.data_type(ty).map(|data| data.api()),
+        Request::Read { .. } | Request::Preview { .. } | Request::Import { .. } => connections
+            .providers
+            .resource_type(ty)
+            .map(|ty| ty.api(RemoteCall::Read)),
+    };
+    let pass = connection.calls.enter(cx, api.unwrap_or_default()).await?;
+    let result = ask(request, &connection, connections, cx).await;
+    pass.end(result.as_ref());
+    result
+}
+
+/// Makes the call that answers a request.
+async fn ask(
+    request: &Request,
+    connection: &Connection,
+    connections: &Connections,
+    cx: &Cx,
+) -> Result<Answer, ProviderError> {
     let ty = &request.address().ty;
     let resource = || {
         connections
@@ -348,7 +390,6 @@ async fn once(
             .resource_type(ty)
             .ok_or_else(|| ProviderError::internal(format!("there is no resource type {ty}")))
     };
-    let _permit = connection.calls.acquire().await;
     match request {
         Request::Data { config, .. } => {
             let data = connections

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use stack_core::{Diagnostic, Diagnostics, ProviderAddress, ResourceAddress, Schema, Value};
 use stack_plan::{Catalog as _, identity, same_system, with_marks};
-use stack_provider::{ErrorKind, Owner, ProviderError};
+use stack_provider::{ErrorKind, Owner, ProviderError, RemoteCall};
 use stack_state::{Begin, Object, OperationId, Outcome, Pending, Record, State, Status, Verb, fold};
 
 pub use look::{Finding, Looked, Verdict, look};
@@ -230,7 +230,14 @@ impl Recovery<'_> {
             return Ok(Err("nothing leads to the system it is in any more"));
         };
         let connection = self.connections.get(&begin.provider, &arguments).await?;
-        let cx = self.connections.cx(ty.timeout());
+        let call = match begin.action {
+            Verb::Create => RemoteCall::Create,
+            Verb::Update => RemoteCall::Update,
+            Verb::Delete => RemoteCall::Delete,
+        };
+        let timeout = self.connections.timeouts.configured(&begin.address, call);
+        let timeout = timeout.or(begin.delete.timeout.filter(|_| begin.action == Verb::Delete));
+        let cx = self.connections.cx(timeout.unwrap_or_else(|| ty.timeout()));
         Ok(Ok(Call {
             ty,
             connection,

@@ -230,7 +230,7 @@ fn settings_of(walk: &Walk<'_, '_>, address: &ResourceAddress) -> Settings {
         delete: DeleteSettings {
             prevent_destroy: resource.is_some_and(|r| prevents_end(walk, address, r)),
             keep: resource.is_some_and(|r| !r.lifecycle.destroy),
-            timeout: None,
+            timeout: resource.and_then(|r| r.timeouts.delete),
         },
     }
 }

@@ -11,8 +11,8 @@ use stack_core::{Decode as _, Path, Schema, SchemaOf as _, Value};
 
 use crate::secrets::Secrets;
 use crate::{
-    Cx, DataSource, Failure, Function, Owner, Ownership, Preview, Provider, ProviderError, Refined, Registry,
-    Resource,
+    Api, Cx, DataSource, Failure, Function, Owner, Ownership, Preview, Provider, ProviderError, Refined,
+    Registry, RemoteCall, Resource,
 };
 
 /// A connected client of some provider.
@@ -34,6 +34,8 @@ pub trait AnyResource: Send + Sync {
     fn typical(&self) -> Duration;
     /// [`Resource::TIMEOUT_SECONDS`]
     fn timeout(&self) -> Duration;
+    /// [`Resource::api`]
+    fn api(&self, call: RemoteCall) -> &'static str;
     /// [`Resource::previews`]
     fn previews(&self) -> bool;
     /// [`Resource::refine`]
@@ -96,6 +98,8 @@ pub trait AnyDataSource: Send + Sync {
     fn schema(&self) -> &Schema;
     /// [`DataSource::TIMEOUT_SECONDS`]
     fn timeout(&self) -> Duration;
+    /// [`DataSource::API`]
+    fn api(&self) -> &'static str;
     /// [`DataSource::read`]
     async fn read(&self, cx: &Cx, client: &AnyClient, arguments: &Value) -> Result<Value, ProviderError>;
 }
@@ -106,6 +110,8 @@ pub struct AnyProvider {
     pub name: &'static str,
     /// [`Provider::PARALLELISM`]
     pub parallelism: usize,
+    /// [`Provider::APIS`]
+    pub apis: &'static [Api],
     /// [`Provider::LOCAL`]
     pub local: bool,
     /// Arguments of the `provider` block.
@@ -155,6 +161,7 @@ impl AnyProvider {
         Self {
             name: P::NAME,
             parallelism: P::PARALLELISM,
+            apis: P::APIS,
             local: P::LOCAL,
             config_schema: P::Config::schema(),
             resources: registry.resources,
@@ -220,6 +227,9 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
     }
     fn timeout(&self) -> Duration {
         Duration::from_secs(R::TIMEOUT_SECONDS)
+    }
+    fn api(&self, call: RemoteCall) -> &'static str {
+        R::api(call)
     }
     fn previews(&self) -> bool {
         R::previews()
@@ -386,6 +396,9 @@ impl<D: DataSource> AnyDataSource for ErasedDataSource<D> {
     }
     fn timeout(&self) -> Duration {
         Duration::from_secs(D::TIMEOUT_SECONDS)
+    }
+    fn api(&self) -> &'static str {
+        D::API
     }
     async fn read(&self, cx: &Cx, any: &AnyClient, arguments: &Value) -> Result<Value, ProviderError> {
         let connected = client::<D::Client>(any)?;

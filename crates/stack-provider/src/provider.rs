@@ -9,13 +9,25 @@ use stack_core::{SchemaOf, Value};
 use crate::erased::{AnyDataSource, AnyResource, ErasedDataSource, ErasedResource};
 use crate::{Cx, DataSource, ProviderError, Resource};
 
+/// A group of remote calls that a system limits by itself, apart from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Its name within the provider: `RunInstances`.
+    pub name: &'static str,
+    /// Calls at a time through one configuration. The engine goes below it while the system asks to slow down.
+    pub limit: usize,
+}
+
 /// Code and configuration that reach one remote system.
 #[async_trait]
 pub trait Provider: Send + Sync + 'static {
     /// Name in the configuration and prefix of its types: `aws`.
     const NAME: &'static str;
-    /// Remote calls at a time through one configuration.
+    /// Remote calls at a time through one configuration, besides those of [`Self::APIS`].
     const PARALLELISM: usize = 10;
+    /// APIs that the system limits by themselves. A type says by [`Resource::api`] which of them a verb uses; what it
+    /// does not assign counts against [`Self::PARALLELISM`].
+    const APIS: &'static [Api] = &[];
     /// Arguments of the `provider` block. Those marked `identity` say which system it is; all others how to reach it.
     type Config: SchemaOf + Send + Sync + 'static;
     /// What resource types work with.

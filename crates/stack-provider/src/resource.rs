@@ -17,6 +17,19 @@ pub enum Ownership {
     Local,
 }
 
+/// What the engine has a provider do with a managed object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RemoteCall {
+    /// [`Resource::read_many`], [`Resource::find`], [`Resource::import`] and [`Resource::preview`].
+    Read,
+    /// [`Resource::create`]
+    Create,
+    /// [`Resource::update`]
+    Update,
+    /// [`Resource::delete`]
+    Delete,
+}
+
 /// A create or update that failed after it had made or changed something.
 #[derive(Debug)]
 pub struct Failure<M> {
@@ -92,6 +105,12 @@ pub trait Resource: Send + Sync + 'static {
     type Model: SchemaOf + Clone + Send + Sync + 'static;
     /// What [`crate::Provider::connect`] gives.
     type Client: Send + Sync + 'static;
+
+    /// Which of [`crate::Provider::APIS`] a call uses; empty for none of them.
+    fn api(call: RemoteCall) -> &'static str {
+        let _ = call;
+        ""
+    }
 
     /// The object as it is now; `None` when it is gone.
     async fn read(
@@ -199,8 +218,10 @@ pub trait DataSource: Send + Sync + 'static {
     /// What [`crate::Provider::connect`] gives.
     type Client: Send + Sync + 'static;
 
-    /// Time a read may take, in seconds.
+    /// Time a read may take, in seconds, unless the configuration has a `timeouts` block.
     const TIMEOUT_SECONDS: u64 = 120;
+    /// Which of [`crate::Provider::APIS`] it uses; empty for none of them.
+    const API: &'static str = "";
 
     /// Looks it up.
     async fn read(

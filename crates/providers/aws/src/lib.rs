@@ -28,7 +28,10 @@ pub use instance::{Instance, InstanceModel, MetadataOptions, RootBlockDevice};
 pub use key_pair::{KeyPair, KeyPairModel};
 pub use rule::{EgressRule, IngressRule, Rule, RuleModel};
 pub use security_group::{SecurityGroup, SecurityGroupModel};
-use stack_provider::{Cx, Provider, ProviderError, Registry, async_trait};
+use stack_provider::{Api, Cx, Provider, ProviderError, Registry, async_trait};
+
+/// The API that starts instances.
+pub(crate) const LAUNCH: &str = "RunInstances";
 
 /// Provider `aws`.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +40,11 @@ pub struct AwsProvider;
 #[async_trait]
 impl Provider for AwsProvider {
     const NAME: &'static str = "aws";
+    // Launching has a much smaller budget than everything that only asks.
+    const APIS: &'static [Api] = &[Api {
+        name: LAUNCH,
+        limit: 5,
+    }];
     type Config = AwsArguments;
     type Client = AwsClient;
 

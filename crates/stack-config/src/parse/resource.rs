@@ -1,20 +1,22 @@
 //! `resource` and `data` blocks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use stack_core::{Diagnostic, Mode, Path, Span, Step};
+use stack_core::{Diagnostic, Mode, Path, Span, Step, Type};
 
 use super::read::{self, Label, Part, Reader, is_text};
 use super::syntax::{Attribute, Block, Tree};
 use super::{Folder, unique};
 use crate::body::Body;
-use crate::configuration::{IgnoreChanges, Lifecycle, ProviderRef, Resource, ResourceKey};
+use crate::configuration::{IgnoreChanges, Lifecycle, ProviderRef, Resource, ResourceKey, Timeouts};
+use crate::duration::parse_duration;
 use crate::expression::Expr;
 
 /// Arguments that every resource has.
 pub(crate) const META_ARGUMENTS: &[&str] = &["count", "depends_on", "for_each", "provider"];
 /// Blocks that every resource has.
-pub(crate) const META_BLOCKS: &[&str] = &["lifecycle"];
+pub(crate) const META_BLOCKS: &[&str] = &["lifecycle", "timeouts"];
 
 const LIFECYCLE_ARGUMENTS: &[&str] = &[
     "create_before_destroy",
@@ -73,11 +75,12 @@ impl Folder {
             for_each: for_each.map(|a| a.value.clone()),
             depends_on: reader.depends_on(body),
             lifecycle: reader.lifecycle(body, mode),
+            timeouts: reader.timeouts(body, mode),
             body: Body::read(
                 reader,
                 body,
                 META_ARGUMENTS,
-                &["connection", "lifecycle", "provisioner"],
+                &["connection", "lifecycle", "provisioner", "timeouts"],
             ),
             check: check.cloned(),
             key: key.clone(),
@@ -211,6 +214,41 @@ impl Reader<'_> {
         let expr = body.attribute("prevent_destroy")?.value.clone();
         let stays = !expr.references().is_empty() || self.flag(body, "prevent_destroy") == Some(true);
         stays.then_some(expr)
+    }
+
+    fn timeouts(&mut self, body: &Tree, mode: Mode) -> Timeouts {
+        let Some(block) = self.single(body, "timeouts") else {
+            return Timeouts::default();
+        };
+        let _: Option<Vec<Label>> = self.labels(block, &[]);
+        let inner = &block.body;
+        let names: &[&str] = match mode {
+            Mode::Managed => &["create", "delete", "read", "update"],
+            Mode::Data => &["read"],
+        };
+        self.expect_only(inner, names, &[]);
+        let mut timeout = |name: &str| names.contains(&name).then(|| self.timeout(inner, name)).flatten();
+        Timeouts {
+            create: timeout("create"),
+            update: timeout("update"),
+            delete: timeout("delete"),
+            read: timeout("read"),
+        }
+    }
+
+    /// A constant duration. A timeout may be needed when nothing can be evaluated any more: for a delete.
+    fn timeout(&mut self, body: &Tree, name: &str) -> Option<Duration> {
+        let attribute = body.attribute(name)?;
+        let span = attribute.value.span();
+        let value = self.constant_of(attribute, &Type::String)?;
+        match parse_duration(value.as_str()?) {
+            Ok(duration) => Some(duration),
+            Err(what) => {
+                let error = Diagnostic::error("STK0430", "Invalid timeout", format!("{what}."));
+                self.error(error.at(span));
+                None
+            }
+        }
     }
 
     fn ignore_changes(&mut self, body: &Tree) -> IgnoreChanges {

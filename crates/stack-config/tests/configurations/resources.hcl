@@ -56,8 +56,33 @@ resource "cloud_instance" "a" {
   }
   timeouts {
     create = "1m"
+    delete = "1h30m"
+  }
+}
+# case: timeouts are constant durations
+provider "cloud" {
+  region = "x"
+}
+resource "stack_data" "a" {
+  timeouts {
+# error: STK0430 14-18 Invalid timeout
+    create = "2 m"
+# error: STK0430 14-18 Invalid timeout
+    update = "0s"
+    delete = "90s"
+# error: STK0105 5-9 Unsupported argument
+    make = "1m"
+  }
+# error: STK0108 3-11 Duplicate timeouts block
+  timeouts {
+  }
+}
+data "cloud_image" "b" {
+  name = "x"
+  timeouts {
+    read = "1m"
 # error: STK0105 5-11 Unsupported argument
-    delete = "2m"
+    create = "1m"
   }
 }
 # case: types and providers that do not exist

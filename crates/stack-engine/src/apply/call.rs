@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use stack_core::{Diagnostics, ResourceAddress, Value};
-use stack_provider::{AnyResource, Cx, ErrorKind, Failure, Observer, Owner, Ownership, ProviderError};
+use stack_provider::{
+    AnyResource, Cx, ErrorKind, Failure, Observer, Owner, Ownership, ProviderError, RemoteCall,
+};
 use stack_state::Record;
 use tokio::sync::{mpsc, oneshot};
 
@@ -88,6 +90,16 @@ pub(crate) enum Verb {
     Delete { prior: Value },
 }
 
+impl Verb {
+    fn call(&self) -> RemoteCall {
+        match self {
+            Self::Create { .. } => RemoteCall::Create,
+            Self::Update { .. } => RemoteCall::Update,
+            Self::Delete { .. } => RemoteCall::Delete,
+        }
+    }
+}
+
 impl Call<'_> {
     /// Runs a verb until it succeeds or may not be tried again. `partial` makes the record of a half-made object.
     /// A delete gives null.
@@ -96,7 +108,6 @@ impl Call<'_> {
         verb: Verb,
         partial: Option<&dyn Fn(Value) -> Record>,
     ) -> Result<Value, Broken> {
-        let _permit = self.connection.calls.acquire().await;
         let (mut tries, mut unclear) = (0, false);
         loop {
             let failure = match self.once(verb.clone(), tries, partial).await {
@@ -128,6 +139,22 @@ impl Call<'_> {
     }
 
     async fn once(
+        &self,
+        verb: Verb,
+        tries: u32,
+        partial: Option<&dyn Fn(Value) -> Record>,
+    ) -> Result<Value, Failure<Value>> {
+        let pass = self
+            .connection
+            .calls
+            .enter(&self.cx, self.ty.api(verb.call()))
+            .await?;
+        let result = self.attempt(verb, tries, partial).await;
+        pass.end(result.as_ref().map_err(|failure| &failure.error));
+        result
+    }
+
+    async fn attempt(
         &self,
         verb: Verb,
         tries: u32,
@@ -204,12 +231,24 @@ impl Call<'_> {
         }
     }
 
+    /// Makes one call that reads, in its turn and within the time of the operation.
+    async fn reading<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        let calls = &self.connection.calls;
+        let pass = calls.enter(&self.cx, self.ty.api(RemoteCall::Read)).await?;
+        let result = self.cx.bounded(call).await.and_then(|r| r);
+        pass.end(result.as_ref());
+        result
+    }
+
     /// Looks for the object of a create; retried like any call.
     pub(crate) async fn find(&self, owner: &Owner, planned: &Value) -> Result<Option<Value>, ProviderError> {
         let mut tries = 0;
         loop {
-            let found = self.ty.find(&self.cx, &self.connection.client, owner, planned);
-            match self.cx.bounded(found).await.and_then(|r| r) {
+            let found = self.reading(self.ty.find(&self.cx, &self.connection.client, owner, planned));
+            match found.await {
                 Ok(found) => return Ok(found),
                 Err(error) => retry::wait(&self.cx, self.events, self.address, tries, error).await?,
             }
@@ -254,14 +293,15 @@ impl Call<'_> {
     pub(crate) async fn read(&self, prior: &Value) -> Result<Option<Value>, ProviderError> {
         let mut tries = 0;
         loop {
-            let read = self
-                .ty
-                .read_many(&self.cx, &self.connection.client, std::slice::from_ref(prior));
-            let answer = self.cx.bounded(read).await.map(|mut answers| answers.pop());
-            let error = match answer {
-                Ok(Some(Ok(object))) => return Ok(object),
-                Ok(Some(Err(error))) | Err(error) => error,
-                Ok(None) => return Err(ProviderError::internal("a read got no answer")),
+            let read = async {
+                let priors = std::slice::from_ref(prior);
+                let mut answers = self.ty.read_many(&self.cx, &self.connection.client, priors).await;
+                let none = || Err(ProviderError::internal("a read got no answer"));
+                answers.pop().unwrap_or_else(none)
+            };
+            let error = match self.reading(read).await {
+                Ok(object) => return Ok(object),
+                Err(error) => error,
             };
             retry::wait(&self.cx, self.events, self.address, tries, error).await?;
             tries += 1;

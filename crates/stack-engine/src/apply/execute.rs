@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use stack_core::{Diagnostic, Diagnostics, Value};
 use stack_plan::{Change, Operation, ResourceType, Work, agrees, identity, postconditions, with_marks};
-use stack_provider::{ErrorKind, Owner, Ownership, ProviderError};
+use stack_provider::{ErrorKind, Owner, Ownership, ProviderError, RemoteCall};
 use stack_state::{Begin, DeposedKey, Object, OperationId, Outcome, Record, Status, Token, Verb as Recorded};
 
 use super::call::{Broken, Call, Verb};
@@ -192,6 +192,22 @@ impl<'c> Run<'_, 'c> {
         ty.ok_or_else(|| self.internal(&format!("There is no resource type {name}.")))
     }
 
+    /// How long it may take by the configuration, and where that is gone by what was recorded.
+    fn timeout(&self, object: Option<&Object>) -> Option<Duration> {
+        let call = match self.operation.work {
+            Work::Create { .. } => RemoteCall::Create,
+            Work::Update => RemoteCall::Update,
+            Work::Delete { .. } => RemoteCall::Delete,
+            Work::Read | Work::Adopt | Work::Forget { .. } | Work::Gate => RemoteCall::Read,
+        };
+        let configured = self
+            .context
+            .connections
+            .timeouts
+            .configured(&self.change.address, call);
+        configured.or_else(|| object.filter(|_| call == RemoteCall::Delete)?.delete.timeout)
+    }
+
     async fn connect(&self) -> Result<Connected<'_>> {
         let context = self.context;
         let (provider, name) = (&self.change.provider, &self.change.address.ty);
@@ -208,7 +224,8 @@ impl<'c> Run<'_, 'c> {
         let identity = schema.map_or(Value::NULL, |s| identity(s, &arguments));
         let connected = context.connections.get(provider, &arguments).await;
         let connection = connected.map_err(|e| self.failure("Connecting to the provider", e))?;
-        let cx = context.connections.cx(ty.timeout());
+        let timeout = self.timeout(object).unwrap_or_else(|| ty.timeout());
+        let cx = context.connections.cx(timeout);
         let call = Call {
             ty,
             connection,
@@ -649,13 +666,16 @@ impl<'c> Run<'_, 'c> {
         let arguments = context
             .provider_arguments(provider, None)
             .map_err(Ended::Failed)?;
-        let cx = context.connections.cx(data.timeout());
+        let timeout = context.connections.timeouts.configured(address, RemoteCall::Read);
+        let cx = context.connections.cx(timeout.unwrap_or_else(|| data.timeout()));
         let mut tries = 0;
         let result = loop {
             let attempt = async {
                 let connection = context.connections.get(provider, &arguments).await?;
-                let _permit = connection.calls.acquire().await;
-                data.read(&cx, &connection.client, &config).await
+                let pass = connection.calls.enter(&cx, data.api()).await?;
+                let result = data.read(&cx, &connection.client, &config).await;
+                pass.end(result.as_ref());
+                result
             };
             match cx.bounded(attempt).await.and_then(|r| r) {
                 Ok(value) => break Ok(value),

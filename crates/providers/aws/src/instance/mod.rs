@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use stack_core::{Path, Schema, Secret, Type, Unknown, Value};
 use stack_provider::{
-    Cx, ErrorKind, Failure, Owner, Ownership, Preview, ProviderError, Refined, Resource, async_trait,
+    Cx, ErrorKind, Failure, Owner, Ownership, Preview, ProviderError, Refined, RemoteCall, Resource,
+    async_trait,
 };
 
 use crate::client::{AwsClient, call};
@@ -152,6 +153,14 @@ impl Resource for Instance {
     const TIMEOUT_SECONDS: u64 = 900;
     type Model = InstanceModel;
     type Client = AwsClient;
+
+    fn api(call: RemoteCall) -> &'static str {
+        if call == RemoteCall::Create {
+            crate::LAUNCH
+        } else {
+            ""
+        }
+    }
 
     async fn read(
         cx: &Cx,
