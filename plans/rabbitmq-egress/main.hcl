@@ -54,6 +54,7 @@ module "host" {
   ami               = var.ami
   instance_type     = var.instance_type
   volume_gib        = var.volume_gib
+  protect           = var.protect
   vpc_id            = var.vpc_id
   subnet_id         = var.subnet_id
   availability_zone = coalesce(var.availability_zone, "${var.region}a")

@@ -10,6 +10,7 @@ istiod_resources     = { requests = { cpu = "50m", memory = "128Mi" } }
 gateway_resources    = { requests = { cpu = "20m", memory = "64Mi" } }
 ingress_service_type = "ClusterIP"
 keep_crds            = false
+protect              = false
 
 deployments = {
   payment-service = { container = "payment-service", image = "sandbox.local/client:1" }

@@ -177,3 +177,9 @@ variable "stripe_ca_file" {
   type        = string
   default     = null
 }
+
+variable "protect" {
+  description = "Whether plans that would destroy or replace the broker's instance are refused, for its queues would be lost. Set it to false before a destroy, and in environments that come and go."
+  type        = bool
+  default     = true
+}

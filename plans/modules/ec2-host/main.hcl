@@ -111,6 +111,7 @@ resource "aws_instance" "this" {
   }
 
   lifecycle {
-    ignore_changes = [ami]
+    ignore_changes  = [ami]
+    prevent_destroy = var.protect
   }
 }

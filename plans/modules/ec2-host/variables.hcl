@@ -70,6 +70,12 @@ variable "ingress" {
   }))
 }
 
+variable "protect" {
+  description = "Whether plans that would destroy or replace the instance are refused: what it holds would be lost."
+  type        = bool
+  default     = true
+}
+
 variable "tags" {
   description = "Tags of all objects."
   type        = map(string)
