@@ -1,7 +1,6 @@
 //! `stack apply`
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::sync::Arc;
 
 use clap::Args;
 use stack_core::{Diagnostic, Diagnostics, Marks, Value};
@@ -19,7 +18,6 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::run::{Run, block_on};
 use crate::ui::plan::{Counts, PlanView};
-use crate::ui::record::Record;
 use crate::ui::{Ui, json};
 use crate::workspace::{VERSION, Workspace, is_plan_file, read_plan_file};
 
@@ -138,51 +136,17 @@ impl Applying<'_> {
         {
             check_lineage(&file.state, &now)?;
         }
-        let holder = Holder::current(self.command);
         let (store, state) = Store::open(StoreSettings {
             backend: place.backend.clone(),
             keys: place.keys.clone(),
             environment: place.environment.clone(),
             tool_version: VERSION.to_owned(),
             expires: None,
-            holder: holder.clone(),
+            holder: Holder::current(self.command),
             lock_timeout: self.apply.lock_timeout,
         })
         .await?;
-        let first = json::run_started_line(&holder, &place.environment);
-        let record = Arc::new(Record::begin(place.backend.folder(), &holder.since, &first));
-        let opened = Opened {
-            store,
-            state,
-            record: record.clone(),
-        };
-        let ended = self.work_on(opened, workspace, options, file).await;
-        let exit = match &ended {
-            Ok(exit) => *exit,
-            Err(error) => {
-                record.add(&json::diagnostic_lines(&error.diagnostics, &error.sources));
-                error.exit
-            }
-        };
-        record.add(&json::run_ended_line(exit));
-        if let Some(cause) = record.failure() {
-            let detail = format!("The state holds what this run did, but its history does not: {cause}.");
-            let warning = Diagnostic::warning("STK0542", "Run not on record", detail);
-            self.ui.diagnostics(&warning.into(), &workspace.map);
-        }
-        ended
-    }
-
-    /// Goes on once the lock is held.
-    async fn work_on(
-        &self,
-        opened: Opened,
-        workspace: &Workspace,
-        options: &Options,
-        file: Option<&PlanFile>,
-    ) -> Result<Exit, CommandError> {
-        let Opened { store, state, record } = opened;
-        let run = Run::recorded(workspace, self.ui, record.clone())?;
+        let run = Run::start(workspace, self.ui)?;
         for torn in store.torn() {
             self.ui.say(&format!(
                 "An unfinished write of an earlier run was kept in {torn}. Nothing acknowledged was lost.\n"
@@ -201,7 +165,6 @@ impl Applying<'_> {
             }
         };
         self.show(workspace, &plan);
-        record.add(&json::plan_lines(&plan));
         if keeps_secrets(&plan)
             && let Err(error) = store.sealer().key_id()
         {
@@ -229,8 +192,7 @@ impl Applying<'_> {
         .await;
         run.events.finish();
         let closed = store.close().await;
-        let closed = closed.err().map(CommandError::from);
-        Ok(self.report(workspace, &plan, &record, applied, closed))
+        Ok(self.report(workspace, &plan, applied, closed.err().map(CommandError::from)))
     }
 
     /// Ends what an earlier run has begun.
@@ -282,7 +244,6 @@ impl Applying<'_> {
         &self,
         workspace: &Workspace,
         plan: &Plan,
-        record: &Record,
         applied: Applied,
         closed: Option<CommandError>,
     ) -> Exit {
@@ -310,19 +271,26 @@ impl Applying<'_> {
         for (address, why) in &applied.kept {
             self.ui.say(&format!("Left behind: {address} ({why})\n"));
         }
-        record.add(&json::summary_line(operation(plan.mode), counts(&applied)));
         self.counts(plan.mode, &applied, exit);
         self.outputs(plan.mode, &applied);
-        let diagnostics = without_repeated_checks(diagnostics);
-        record.add(&json::diagnostic_lines(&diagnostics, &workspace.map));
-        self.ui.diagnostics(&diagnostics, &workspace.map);
+        self.ui
+            .diagnostics(&without_repeated_checks(diagnostics), &workspace.map);
         exit
     }
 
     fn counts(&self, mode: Mode, applied: &Applied, exit: Exit) {
-        let counts = counts(applied);
+        let counts = Counts {
+            import: 0,
+            add: applied.added,
+            change: applied.changed,
+            destroy: applied.destroyed,
+            forget: applied.forgotten,
+        };
         if self.ui.json {
-            self.ui.data(&json::summary_line(operation(mode), counts));
+            self.ui.data(&json::summary_line(
+                if mode == Mode::Destroy { "destroy" } else { "apply" },
+                counts,
+            ));
             return;
         }
         let Counts {
@@ -363,28 +331,6 @@ impl Applying<'_> {
             self.ui.say("\nOutputs:\n\n");
             self.ui.data(&super::output::lines(&applied.outputs));
         }
-    }
-}
-
-/// A state under its lock, and the record of what is done to it.
-struct Opened {
-    store: Store,
-    state: State,
-    record: Arc<Record>,
-}
-
-/// The word for what is done in a summary.
-fn operation(mode: Mode) -> &'static str {
-    if mode == Mode::Destroy { "destroy" } else { "apply" }
-}
-
-fn counts(applied: &Applied) -> Counts {
-    Counts {
-        import: 0,
-        add: applied.added,
-        change: applied.changed,
-        destroy: applied.destroyed,
-        forget: applied.forgotten,
     }
 }
 

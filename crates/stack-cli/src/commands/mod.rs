@@ -4,7 +4,6 @@ mod apply;
 mod console;
 mod destroy;
 mod force_unlock;
-mod history;
 mod output;
 mod plan;
 mod show;
@@ -63,8 +62,6 @@ enum Command {
     Output(output::Arguments),
     /// Evaluate expressions
     Console(console::Arguments),
-    /// Show what was applied and destroyed before, and how it went
-    History(history::Arguments),
     /// Look into the state, repair it, seal it with another key
     #[command(subcommand)]
     State(state::Arguments),
@@ -85,7 +82,6 @@ impl Cli {
             Command::Show(_)
             | Command::Output(_)
             | Command::Console(_)
-            | Command::History(_)
             | Command::State(_)
             | Command::ForceUnlock(_)
             | Command::Version(_) => false,
@@ -113,7 +109,6 @@ impl Cli {
             Command::Show(arguments) => arguments.run(ui),
             Command::Output(arguments) => arguments.run(ui),
             Command::Console(arguments) => arguments.run(ui),
-            Command::History(arguments) => arguments.run(ui),
             Command::State(arguments) => arguments.run(ui),
             Command::ForceUnlock(arguments) => arguments.run(ui),
             Command::Version(arguments) => Ok(arguments.run()),

@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use stack_core::{Diagnostic, Diagnostics, ResourceAddress, Severity, SourceMap, Span};
+use stack_core::{Diagnostic, ResourceAddress, Severity, SourceMap, Span};
 use stack_engine::Finding;
-use stack_engine::backend::Holder;
 use stack_engine::event::{Doing, Event, Events};
 use stack_plan::{Plan, Reason};
 use stack_state::{CheckStatus, DeposedKey};
@@ -14,7 +13,6 @@ use super::human::line;
 use super::plan::Counts;
 use super::{Paint, Progress, Ui};
 use crate::document::{actions, reason_name};
-use crate::exit::Exit;
 use crate::workspace::VERSION;
 
 /// Version of the format: raised when a reader of an older one would misread a line.
@@ -50,20 +48,6 @@ enum Line<'a> {
     Version {
         format: u32,
         stack: &'a str,
-    },
-    /// The first line of a run record.
-    RunStarted {
-        format: u32,
-        stack: &'a str,
-        command: &'a str,
-        environment: &'a str,
-        user: &'a str,
-        host: &'a str,
-        pid: u32,
-    },
-    /// The last line of a run record.
-    RunEnded {
-        exit: u8,
     },
     Asking {
         reads: usize,
@@ -338,25 +322,6 @@ pub(crate) fn version_line() -> String {
     )
 }
 
-/// The first line of a run record.
-pub(crate) fn run_started_line(holder: &Holder, environment: &str) -> String {
-    let line = Line::RunStarted {
-        format: FORMAT,
-        stack: VERSION,
-        command: &holder.command,
-        environment,
-        user: &holder.user,
-        host: &holder.host,
-        pid: holder.pid,
-    };
-    write(line, None)
-}
-
-/// The last line of a run record.
-pub(crate) fn run_ended_line(exit: Exit) -> String {
-    write(Line::RunEnded { exit: exit as u8 }, None)
-}
-
 /// A diagnostic that belongs to no event.
 pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     write(
@@ -365,11 +330,6 @@ pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> S
         },
         None,
     )
-}
-
-/// Several of them.
-pub(crate) fn diagnostic_lines(diagnostics: &Diagnostics, sources: &SourceMap) -> String {
-    diagnostics.iter().map(|d| diagnostic_line(d, sources)).collect()
 }
 
 /// What an apply does first about operations that an earlier run began and did not end.
@@ -446,8 +406,7 @@ pub(crate) fn outputs_line(outputs: Box<RawValue>) -> String {
     write(Line::Outputs { outputs }, None)
 }
 
-/// An event.
-pub(crate) fn event_line(event: &Event, sources: &SourceMap) -> String {
+fn event_line(event: &Event, sources: &SourceMap) -> String {
     let text = line(event, Paint(false));
     let line = match event {
         Event::Asking {

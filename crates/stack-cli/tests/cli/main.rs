@@ -4,7 +4,6 @@ mod commands;
 mod diagnostics;
 mod documents;
 mod environment;
-mod history;
 mod limits;
 mod lock;
 mod pending;
