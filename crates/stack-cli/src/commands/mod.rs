@@ -3,6 +3,7 @@
 mod apply;
 mod console;
 mod destroy;
+mod history;
 mod output;
 mod plan;
 mod show;
@@ -50,6 +51,8 @@ enum Command {
     Output(output::Arguments),
     /// Evaluate expressions
     Console(console::Arguments),
+    /// Show what earlier runs did
+    History(history::Arguments),
     /// Look into the state
     #[command(subcommand)]
     State(state::Arguments),
@@ -65,6 +68,7 @@ impl Cli {
             Command::Apply(arguments) => arguments.json,
             Command::Destroy(arguments) => arguments.json,
             Command::Validate(arguments) => arguments.json,
+            Command::History(arguments) => arguments.json,
             Command::Show(_)
             | Command::Output(_)
             | Command::Console(_)
@@ -94,6 +98,7 @@ impl Cli {
             Command::Show(arguments) => arguments.run(ui),
             Command::Output(arguments) => arguments.run(ui),
             Command::Console(arguments) => arguments.run(ui),
+            Command::History(arguments) => arguments.run(ui),
             Command::State(arguments) => arguments.run(ui),
             Command::Version(arguments) => Ok(arguments.run()),
         }
