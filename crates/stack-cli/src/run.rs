@@ -26,8 +26,12 @@ pub(crate) struct Run {
 impl Run {
     /// Starts to listen for signals. Must be called inside the runtime.
     pub(crate) fn start(workspace: &Workspace, ui: &Ui) -> Result<Self, CommandError> {
+        Self::start_with(workspace, ui.events(&workspace.map))
+    }
+
+    /// The same with events that go elsewhere, too.
+    pub(crate) fn start_with(workspace: &Workspace, events: Arc<dyn Progress>) -> Result<Self, CommandError> {
         let interrupt = Interrupt::new();
-        let events = ui.events(&workspace.map);
         let connections = Connections::new(workspace.providers.clone(), interrupt.abandon().clone())
             .with_timeouts_of(&workspace.configuration);
         listen(&interrupt, &events)?;

@@ -1,13 +1,14 @@
 //! `stack apply`
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::sync::Arc;
 
 use clap::Args;
 use stack_core::{Diagnostic, Diagnostics, Marks, Value};
 use stack_engine::backend::Holder;
 use stack_engine::plan_file::PlanFile;
 use stack_engine::store::{Store, StoreSettings};
-use stack_engine::{Applied, ApplyOptions};
+use stack_engine::{Applied, ApplyOptions, Durations};
 use stack_plan::{Mode, Options, Plan};
 use stack_state::State;
 
@@ -18,7 +19,8 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::run::{Run, block_on};
 use crate::ui::plan::{Counts, PlanView};
-use crate::ui::{Ui, json};
+use crate::ui::record::{Recorded, Recorder};
+use crate::ui::{Progress, Ui, json};
 use crate::workspace::{VERSION, Workspace, is_plan_file, read_plan_file};
 
 #[derive(Debug, Args)]
@@ -146,7 +148,75 @@ impl Applying<'_> {
             lock_timeout: self.apply.lock_timeout,
         })
         .await?;
-        let run = Run::start(workspace, self.ui)?;
+        let recorder = self.recorder(workspace);
+        let shown = self.ui.events(&workspace.map);
+        let events: Arc<dyn Progress> = match &recorder {
+            Some(recorder) => Arc::new(Recorded {
+                shown,
+                recorder: recorder.clone(),
+            }),
+            None => shown,
+        };
+        let mut counts = Counts::default();
+        let made = self.make(workspace, options, file, (store, state), events, &mut counts);
+        let made = made.await;
+        if let Some(recorder) = recorder {
+            let exit = match &made {
+                Ok(made) => {
+                    recorder.diagnostics(&made.diagnostics);
+                    made.exit
+                }
+                Err(error) => {
+                    recorder.diagnostics(&error.diagnostics);
+                    error.exit
+                }
+            };
+            if let Err(error) = recorder.end(exit, counts) {
+                self.not_recorded(workspace, &error);
+            }
+        }
+        made.map(|made| made.exit)
+    }
+
+    /// Begins the record of this run. Without one the run goes on.
+    fn recorder(&self, workspace: &Workspace) -> Option<Arc<Recorder>> {
+        let folder = workspace.place.backend.folder();
+        let who = Holder::current(self.command);
+        match Recorder::start(folder, &who, &workspace.environment, &workspace.map) {
+            Ok(recorder) => Some(Arc::new(recorder)),
+            Err(error) => {
+                self.not_recorded(workspace, &error);
+                None
+            }
+        }
+    }
+
+    fn not_recorded(&self, workspace: &Workspace, error: &std::io::Error) {
+        let folder = crate::ui::record::folder(workspace.place.backend.folder());
+        let detail = format!(
+            "The record of this run in {} could not be written: {}. The run itself and its state are not affected.",
+            folder.display(),
+            crate::disk::cause(error)
+        );
+        let warning = Diagnostic::warning("STK0542", "Run not recorded", detail);
+        self.ui.diagnostics(&warning.into(), &workspace.map);
+    }
+
+    /// Plans and applies.
+    async fn make(
+        &self,
+        workspace: &Workspace,
+        options: &Options,
+        file: Option<&PlanFile>,
+        (store, state): (Store, State),
+        events: Arc<dyn Progress>,
+        counts: &mut Counts,
+    ) -> Result<Made, CommandError> {
+        let run = Run::start_with(workspace, events)?;
+        let run = Run {
+            connections: run.connections.with_parallelism(self.apply.parallelism),
+            ..run
+        };
         for torn in store.torn() {
             self.ui.say(&format!(
                 "An unfinished write of an earlier run was kept in {torn}. Nothing acknowledged was lost.\n"
@@ -174,11 +244,20 @@ impl Applying<'_> {
         if needs_approval(&plan) && !self.apply.auto_approve && !self.approved(plan.mode) {
             self.ui.say("Not approved; nothing was changed.\n");
             store.close().await?;
-            return Ok(Exit::Error);
+            return Ok(Made {
+                exit: Exit::Error,
+                diagnostics: Diagnostics::new(),
+            });
         }
         let input = workspace.input(&state, options);
+        let folder = workspace.place.backend.folder();
+        let (durations, note) = Durations::load(folder);
+        if let Some(note) = note {
+            self.ui.say(&format!("{note}\n"));
+        }
         let apply = ApplyOptions {
             parallelism: self.apply.parallelism,
+            durations,
         };
         let applied = stack_engine::apply(
             &plan,
@@ -191,7 +270,10 @@ impl Applying<'_> {
         )
         .await;
         run.events.finish();
+        // Losing them costs nothing but worse guesses.
+        drop(applied.durations.save(folder));
         let closed = store.close().await;
+        *counts = counts_of(&applied);
         Ok(self.report(workspace, &plan, applied, closed.err().map(CommandError::from)))
     }
 
@@ -246,7 +328,7 @@ impl Applying<'_> {
         plan: &Plan,
         applied: Applied,
         closed: Option<CommandError>,
-    ) -> Exit {
+    ) -> Made {
         let mut diagnostics = workspace.warnings.clone();
         diagnostics.extend(plan.warnings.clone());
         diagnostics.extend(applied.diagnostics.clone());
@@ -273,19 +355,13 @@ impl Applying<'_> {
         }
         self.counts(plan.mode, &applied, exit);
         self.outputs(plan.mode, &applied);
-        self.ui
-            .diagnostics(&without_repeated_checks(diagnostics), &workspace.map);
-        exit
+        let diagnostics = without_repeated_checks(diagnostics);
+        self.ui.diagnostics(&diagnostics, &workspace.map);
+        Made { exit, diagnostics }
     }
 
     fn counts(&self, mode: Mode, applied: &Applied, exit: Exit) {
-        let counts = Counts {
-            import: 0,
-            add: applied.added,
-            change: applied.changed,
-            destroy: applied.destroyed,
-            forget: applied.forgotten,
-        };
+        let counts = counts_of(applied);
         if self.ui.json {
             self.ui.data(&json::summary_line(
                 if mode == Mode::Destroy { "destroy" } else { "apply" },
@@ -331,6 +407,23 @@ impl Applying<'_> {
             self.ui.say("\nOutputs:\n\n");
             self.ui.data(&super::output::lines(&applied.outputs));
         }
+    }
+}
+
+/// How a run ended.
+struct Made {
+    exit: Exit,
+    /// What was said at the end.
+    diagnostics: Diagnostics,
+}
+
+fn counts_of(applied: &Applied) -> Counts {
+    Counts {
+        import: 0,
+        add: applied.added,
+        change: applied.changed,
+        destroy: applied.destroyed,
+        forget: applied.forgotten,
     }
 }
 

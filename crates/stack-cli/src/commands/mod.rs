@@ -4,6 +4,7 @@ mod apply;
 mod console;
 mod destroy;
 mod force_unlock;
+mod history;
 mod output;
 mod plan;
 mod show;
@@ -62,6 +63,8 @@ enum Command {
     Output(output::Arguments),
     /// Evaluate expressions
     Console(console::Arguments),
+    /// Show what earlier runs did
+    History(history::Arguments),
     /// Look into the state, repair it, seal it with another key
     #[command(subcommand)]
     State(state::Arguments),
@@ -79,6 +82,7 @@ impl Cli {
             Command::Apply(arguments) => arguments.json,
             Command::Destroy(arguments) => arguments.json,
             Command::Validate(arguments) => arguments.json,
+            Command::History(arguments) => arguments.json,
             Command::Show(_)
             | Command::Output(_)
             | Command::Console(_)
@@ -109,6 +113,7 @@ impl Cli {
             Command::Show(arguments) => arguments.run(ui),
             Command::Output(arguments) => arguments.run(ui),
             Command::Console(arguments) => arguments.run(ui),
+            Command::History(arguments) => arguments.run(ui),
             Command::State(arguments) => arguments.run(ui),
             Command::ForceUnlock(arguments) => arguments.run(ui),
             Command::Version(arguments) => Ok(arguments.run()),

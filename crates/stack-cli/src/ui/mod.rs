@@ -5,6 +5,7 @@ pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod plan;
+pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod value;
 

@@ -7,4 +7,5 @@ mod environment;
 mod limits;
 mod lock;
 mod pending;
+mod runs;
 mod state;
