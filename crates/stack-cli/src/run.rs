@@ -10,7 +10,6 @@ use stack_state::State;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::CommandError;
-use crate::ui::record::{Record, RecordedEvents};
 use crate::ui::{Progress, Ui};
 use crate::workspace::Workspace;
 
@@ -27,24 +26,11 @@ pub(crate) struct Run {
 impl Run {
     /// Starts to listen for signals. Must be called inside the runtime.
     pub(crate) fn start(workspace: &Workspace, ui: &Ui) -> Result<Self, CommandError> {
-        Self::with(workspace, ui.events(&workspace.map))
+        Self::start_with(workspace, ui.events(&workspace.map))
     }
 
-    /// The same, with every event on record.
-    pub(crate) fn recorded(
-        workspace: &Workspace,
-        ui: &Ui,
-        record: Arc<Record>,
-    ) -> Result<Self, CommandError> {
-        let recorded = RecordedEvents {
-            shown: ui.events(&workspace.map),
-            record,
-            sources: workspace.map.clone(),
-        };
-        Self::with(workspace, Arc::new(recorded))
-    }
-
-    fn with(workspace: &Workspace, events: Arc<dyn Progress>) -> Result<Self, CommandError> {
+    /// The same with events that go elsewhere, too.
+    pub(crate) fn start_with(workspace: &Workspace, events: Arc<dyn Progress>) -> Result<Self, CommandError> {
         let interrupt = Interrupt::new();
         let connections = Connections::new(workspace.providers.clone(), interrupt.abandon().clone())
             .with_timeouts_of(&workspace.configuration);

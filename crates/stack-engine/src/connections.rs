@@ -91,6 +91,19 @@ impl Connections {
         self
     }
 
+    /// Whether a provider reaches nothing.
+    pub(crate) fn is_local(&self, address: &ProviderAddress) -> bool {
+        let entry = self.providers.providers.get(&*address.name);
+        entry.is_some_and(|entry| entry.provider.local)
+    }
+
+    /// Remote calls that one configuration of a provider takes at a time, of all its APIs together.
+    pub(crate) fn most_calls(&self, address: &ProviderAddress) -> usize {
+        let entry = self.providers.providers.get(&*address.name);
+        let apis = entry.map_or(0, |e| e.provider.apis.iter().map(|api| api.limit).sum());
+        entry.map_or(1, |e| e.provider.parallelism.max(1)) + apis
+    }
+
     /// A context for one call.
     pub(crate) fn cx(&self, timeout: Duration) -> Cx {
         Cx::new(self.sessions.clone(), self.cancel.clone(), timeout).hiding(self.hidden.clone())

@@ -44,7 +44,7 @@ pub enum Event {
     ApplyStarted {
         /// Number of operations.
         operations: usize,
-        /// Seconds the work should take by what is known of each type.
+        /// Time of the longest chain of work, by what is known of each operation.
         estimate: Duration,
     },
     /// Work on an object starts.
@@ -91,12 +91,30 @@ pub enum Event {
     Failed {
         /// The resource instance.
         address: ResourceAddress,
+        /// A deposed object.
+        deposed: Option<DeposedKey>,
         /// The work.
         doing: Doing,
         /// How long it took.
         elapsed: Duration,
         /// Why.
         diagnostic: Box<Diagnostic>,
+    },
+    /// A running call was abandoned at the user's second signal; the next command finds out what became of it.
+    Abandoned {
+        /// The resource instance.
+        address: ResourceAddress,
+        /// A deposed object.
+        deposed: Option<DeposedKey>,
+        /// The work.
+        doing: Doing,
+        /// How long it ran.
+        elapsed: Duration,
+    },
+    /// The estimate of the time left in an apply has changed.
+    Remaining {
+        /// From now to the end; none where nothing honest can be said.
+        left: Option<Duration>,
     },
     /// Work is left out because what it needs failed or was interrupted.
     Skipped {

@@ -8,7 +8,7 @@ use stack_core::{Diagnostic, Diagnostics, Marks, Value};
 use stack_engine::backend::Holder;
 use stack_engine::plan_file::PlanFile;
 use stack_engine::store::{Store, StoreSettings};
-use stack_engine::{Applied, ApplyOptions};
+use stack_engine::{Applied, ApplyOptions, Durations};
 use stack_plan::{Mode, Options, Plan};
 use stack_state::State;
 
@@ -19,8 +19,8 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::run::{Run, block_on};
 use crate::ui::plan::{Counts, PlanView};
-use crate::ui::record::Record;
-use crate::ui::{Ui, json};
+use crate::ui::record::{Recorded, Recorder};
+use crate::ui::{Progress, Ui, json};
 use crate::workspace::{VERSION, Workspace, is_plan_file, read_plan_file};
 
 #[derive(Debug, Args)]
@@ -138,51 +138,85 @@ impl Applying<'_> {
         {
             check_lineage(&file.state, &now)?;
         }
-        let holder = Holder::current(self.command);
         let (store, state) = Store::open(StoreSettings {
             backend: place.backend.clone(),
             keys: place.keys.clone(),
             environment: place.environment.clone(),
             tool_version: VERSION.to_owned(),
             expires: None,
-            holder: holder.clone(),
+            holder: Holder::current(self.command),
             lock_timeout: self.apply.lock_timeout,
         })
         .await?;
-        let first = json::run_started_line(&holder, &place.environment);
-        let record = Arc::new(Record::begin(place.backend.folder(), &holder.since, &first));
-        let opened = Opened {
-            store,
-            state,
-            record: record.clone(),
+        let recorder = self.recorder(workspace);
+        let shown = self.ui.events(&workspace.map);
+        let events: Arc<dyn Progress> = match &recorder {
+            Some(recorder) => Arc::new(Recorded {
+                shown,
+                recorder: recorder.clone(),
+            }),
+            None => shown,
         };
-        let ended = self.work_on(opened, workspace, options, file).await;
-        let exit = match &ended {
-            Ok(exit) => *exit,
-            Err(error) => {
-                record.add(&json::diagnostic_lines(&error.diagnostics, &error.sources));
-                error.exit
+        let mut counts = Counts::default();
+        let made = self.make(workspace, options, file, (store, state), events, &mut counts);
+        let made = made.await;
+        if let Some(recorder) = recorder {
+            let exit = match &made {
+                Ok(made) => {
+                    recorder.diagnostics(&made.diagnostics);
+                    made.exit
+                }
+                Err(error) => {
+                    recorder.diagnostics(&error.diagnostics);
+                    error.exit
+                }
+            };
+            if let Err(error) = recorder.end(exit, counts) {
+                self.not_recorded(workspace, &error);
             }
-        };
-        record.add(&json::run_ended_line(exit));
-        if let Some(cause) = record.failure() {
-            let detail = format!("The state holds what this run did, but its history does not: {cause}.");
-            let warning = Diagnostic::warning("STK0542", "Run not on record", detail);
-            self.ui.diagnostics(&warning.into(), &workspace.map);
         }
-        ended
+        made.map(|made| made.exit)
     }
 
-    /// Goes on once the lock is held.
-    async fn work_on(
+    /// Begins the record of this run. Without one the run goes on.
+    fn recorder(&self, workspace: &Workspace) -> Option<Arc<Recorder>> {
+        let folder = workspace.place.backend.folder();
+        let who = Holder::current(self.command);
+        match Recorder::start(folder, &who, &workspace.environment, &workspace.map) {
+            Ok(recorder) => Some(Arc::new(recorder)),
+            Err(error) => {
+                self.not_recorded(workspace, &error);
+                None
+            }
+        }
+    }
+
+    fn not_recorded(&self, workspace: &Workspace, error: &std::io::Error) {
+        let folder = crate::ui::record::folder(workspace.place.backend.folder());
+        let detail = format!(
+            "The record of this run in {} could not be written: {}. The run itself and its state are not affected.",
+            folder.display(),
+            crate::disk::cause(error)
+        );
+        let warning = Diagnostic::warning("STK0542", "Run not recorded", detail);
+        self.ui.diagnostics(&warning.into(), &workspace.map);
+    }
+
+    /// Plans and applies.
+    async fn make(
         &self,
-        opened: Opened,
         workspace: &Workspace,
         options: &Options,
         file: Option<&PlanFile>,
-    ) -> Result<Exit, CommandError> {
-        let Opened { store, state, record } = opened;
-        let run = Run::recorded(workspace, self.ui, record.clone())?;
+        (store, state): (Store, State),
+        events: Arc<dyn Progress>,
+        counts: &mut Counts,
+    ) -> Result<Made, CommandError> {
+        let run = Run::start_with(workspace, events)?;
+        let run = Run {
+            connections: run.connections.with_parallelism(self.apply.parallelism),
+            ..run
+        };
         for torn in store.torn() {
             self.ui.say(&format!(
                 "An unfinished write of an earlier run was kept in {torn}. Nothing acknowledged was lost.\n"
@@ -201,7 +235,6 @@ impl Applying<'_> {
             }
         };
         self.show(workspace, &plan);
-        record.add(&json::plan_lines(&plan));
         if keeps_secrets(&plan)
             && let Err(error) = store.sealer().key_id()
         {
@@ -211,11 +244,20 @@ impl Applying<'_> {
         if needs_approval(&plan) && !self.apply.auto_approve && !self.approved(plan.mode) {
             self.ui.say("Not approved; nothing was changed.\n");
             store.close().await?;
-            return Ok(Exit::Error);
+            return Ok(Made {
+                exit: Exit::Error,
+                diagnostics: Diagnostics::new(),
+            });
         }
         let input = workspace.input(&state, options);
+        let folder = workspace.place.backend.folder();
+        let (durations, note) = Durations::load(folder);
+        if let Some(note) = note {
+            self.ui.say(&format!("{note}\n"));
+        }
         let apply = ApplyOptions {
             parallelism: self.apply.parallelism,
+            durations,
         };
         let applied = stack_engine::apply(
             &plan,
@@ -228,9 +270,11 @@ impl Applying<'_> {
         )
         .await;
         run.events.finish();
+        // Losing them costs nothing but worse guesses.
+        drop(applied.durations.save(folder));
         let closed = store.close().await;
-        let closed = closed.err().map(CommandError::from);
-        Ok(self.report(workspace, &plan, &record, applied, closed))
+        *counts = counts_of(&applied);
+        Ok(self.report(workspace, &plan, applied, closed.err().map(CommandError::from)))
     }
 
     /// Ends what an earlier run has begun.
@@ -282,10 +326,9 @@ impl Applying<'_> {
         &self,
         workspace: &Workspace,
         plan: &Plan,
-        record: &Record,
         applied: Applied,
         closed: Option<CommandError>,
-    ) -> Exit {
+    ) -> Made {
         let mut diagnostics = workspace.warnings.clone();
         diagnostics.extend(plan.warnings.clone());
         diagnostics.extend(applied.diagnostics.clone());
@@ -310,19 +353,20 @@ impl Applying<'_> {
         for (address, why) in &applied.kept {
             self.ui.say(&format!("Left behind: {address} ({why})\n"));
         }
-        record.add(&json::summary_line(operation(plan.mode), counts(&applied)));
         self.counts(plan.mode, &applied, exit);
         self.outputs(plan.mode, &applied);
         let diagnostics = without_repeated_checks(diagnostics);
-        record.add(&json::diagnostic_lines(&diagnostics, &workspace.map));
         self.ui.diagnostics(&diagnostics, &workspace.map);
-        exit
+        Made { exit, diagnostics }
     }
 
     fn counts(&self, mode: Mode, applied: &Applied, exit: Exit) {
-        let counts = counts(applied);
+        let counts = counts_of(applied);
         if self.ui.json {
-            self.ui.data(&json::summary_line(operation(mode), counts));
+            self.ui.data(&json::summary_line(
+                if mode == Mode::Destroy { "destroy" } else { "apply" },
+                counts,
+            ));
             return;
         }
         let Counts {
@@ -366,19 +410,14 @@ impl Applying<'_> {
     }
 }
 
-/// A state under its lock, and the record of what is done to it.
-struct Opened {
-    store: Store,
-    state: State,
-    record: Arc<Record>,
+/// How a run ended.
+struct Made {
+    exit: Exit,
+    /// What was said at the end.
+    diagnostics: Diagnostics,
 }
 
-/// The word for what is done in a summary.
-fn operation(mode: Mode) -> &'static str {
-    if mode == Mode::Destroy { "destroy" } else { "apply" }
-}
-
-fn counts(applied: &Applied) -> Counts {
+fn counts_of(applied: &Applied) -> Counts {
     Counts {
         import: 0,
         add: applied.added,

@@ -1,12 +1,13 @@
 //! `stack history`
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::split_folder;
 use crate::disk::cause;
@@ -16,244 +17,256 @@ use crate::ui::human::elapsed;
 use crate::ui::{Ui, record};
 use crate::workspace::place_of;
 
+/// The end of a record is in its last bytes.
+const TAIL: u64 = 4096;
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Folder of the configuration (with a slash, or `.`) and the name of one run
-    #[arg(value_name = "FOLDER|RUN", num_args = 0..=2)]
+    /// Folder of the configuration (with a slash, or `.`) [default: .], and a run to show line by line
+    #[arg(value_name = "FOLDER|RUN")]
     arguments: Vec<String>,
     /// Name of the environment
     #[arg(long, value_name = "NAME", env = "STACK_ENV", default_value = "default", hide_env_values = true, value_parser = crate::arguments::environment)]
     env: String,
-    /// As JSON: the list as one document, a run as one object a line
+    /// One JSON object a line
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
-/// What the lines of a record say that is used here; others are passed over.
-#[derive(Deserialize)]
-struct Line {
-    #[serde(rename = "type")]
-    kind: String,
-    at: String,
-    message: Option<String>,
-    command: Option<String>,
-    user: Option<String>,
-    host: Option<String>,
-    exit: Option<u8>,
-    add: Option<usize>,
-    change: Option<usize>,
-    remove: Option<usize>,
-    operation: Option<String>,
-    diagnostic: Option<Problem>,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    severity: String,
-    code: String,
-    summary: String,
-    detail: String,
-}
-
-/// One run of the list.
-#[derive(Serialize)]
-struct Run {
-    run: String,
+/// The first line of a record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Began {
     started: String,
-    command: String,
     user: String,
     host: String,
-    /// Exit code; null where the run was killed, or still runs.
-    exit: Option<u8>,
-    added: usize,
-    changed: usize,
-    destroyed: usize,
-    /// From the first line to the last, in seconds.
-    seconds: f64,
+    command: String,
+    environment: String,
+    stack: String,
+}
+
+/// Its last line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Ended {
+    exit: u8,
+    add: u64,
+    change: u64,
+    remove: u64,
+    forget: u64,
+    duration_seconds: f64,
+}
+
+/// A run in the list.
+#[derive(Debug, Serialize)]
+struct Run {
+    #[serde(rename = "type")]
+    ty: &'static str,
+    run: String,
+    #[serde(flatten)]
+    began: Option<Began>,
+    ended: Option<Ended>,
 }
 
 impl Arguments {
     pub(super) fn run(&self, ui: &Ui) -> Result<Exit, CommandError> {
         let (folder, names) = split_folder(&self.arguments)?;
-        let place = place_of(folder, &self.env)?;
-        let state = place.backend.folder();
+        let environment = place_of(folder, &self.env)?.backend.folder().to_owned();
+        let folder = record::folder(&environment);
+        let unreadable = |error: io::Error| {
+            let detail = format!(
+                "The run records in {} could not be read: {}.",
+                folder.display(),
+                cause(&error)
+            );
+            CommandError::new("STK0541", "Run records not readable", detail)
+        };
+        let runs = record::names(&folder).map_err(unreadable)?;
         match names[..] {
-            [] => self.list(ui, state),
-            [name] => self.one(ui, state, name),
-            _ => Err(CommandError::usage("More than one run is named.")),
+            [] => {
+                self.list(ui, &folder, &runs);
+                Ok(Exit::Done)
+            }
+            [name] => {
+                let found: Vec<&String> = runs.iter().filter(|run| run.contains(name)).collect();
+                let [found] = found[..] else {
+                    let what = if found.is_empty() { "No" } else { "More than one" };
+                    let detail = format!("{what} run of this environment is named \"{name}\".");
+                    return Err(CommandError::new("STK0540", "Run not found", detail).hint(
+                        "`stack history` lists the runs; a part of a name is enough if it is in one only",
+                    ));
+                };
+                let path = record::file(&folder, found);
+                replay(ui, &path, self.json).map_err(unreadable)?;
+                Ok(Exit::Done)
+            }
+            _ => Err(CommandError::usage("Name one run, or none for the list.")),
         }
     }
 
-    fn list(&self, ui: &Ui, state: &Path) -> Result<Exit, CommandError> {
-        let names = record::names(state).map_err(|error| unreadable(&record::folder(state), &error))?;
-        let mut runs = Vec::new();
-        for name in names {
-            let path = record::folder(state).join(&name);
-            let text = record::read(state, &name).map_err(|error| unreadable(&path, &error))?;
-            runs.extend(summary(name, &text));
-        }
+    fn list(&self, ui: &Ui, folder: &Path, names: &[String]) {
+        let runs: Vec<Run> = names.iter().rev().map(|name| summary(folder, name)).collect();
         if self.json {
-            let text = serde_json::to_string_pretty(&runs).unwrap_or_default();
-            ui.data(&format!("{text}\n"));
-        } else if runs.is_empty() {
-            ui.say("No run is on record.\n");
-        } else {
-            ui.data(&table(&runs));
+            for run in &runs {
+                if let Ok(line) = serde_json::to_string(run) {
+                    ui.data(&format!("{line}\n"));
+                }
+            }
+            return;
         }
-        Ok(Exit::Done)
+        if runs.is_empty() {
+            ui.say("No run is recorded yet.\n");
+            return;
+        }
+        let rows: Vec<[String; 6]> = runs.iter().map(row).collect();
+        ui.data(&table(&rows));
     }
-
-    fn one(&self, ui: &Ui, state: &Path, name: &str) -> Result<Exit, CommandError> {
-        let known = record::names(state).unwrap_or_default();
-        if !known.iter().any(|known| known == name) {
-            let detail = format!("There is no run \"{name}\" on record.");
-            return Err(CommandError::new("STK0540", "Run not found", detail)
-                .hint("`stack history` names all of them"));
-        }
-        let path = record::folder(state).join(name);
-        let text = record::read(state, name).map_err(|error| unreadable(&path, &error))?;
-        if self.json {
-            ui.data(&text);
-        } else {
-            ui.data(&replay(name, &text));
-        }
-        Ok(Exit::Done)
-    }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
-    let detail = format!("{} could not be read: {}.", path.display(), cause(error));
-    CommandError::new("STK0541", "Run record not readable", detail)
-}
-
-/// The lines of a record; the last may be cut where the run was killed.
-fn lines(text: &str) -> impl DoubleEndedIterator<Item = Line> {
-    text.lines().filter_map(|line| serde_json::from_str(line).ok())
-}
-
-fn time(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok()
-}
-
-/// A record in one line; `None` where not even its first line was written.
-fn summary(run: String, text: &str) -> Option<Run> {
-    let first = lines(text).next().filter(|line| line.kind == "run_started")?;
-    let last = lines(text).next_back()?;
-    let done = lines(text)
-        .filter(|line| line.kind == "change_summary" && line.operation.as_deref() != Some("plan"))
-        .last();
-    let took = time(&last.at)? - time(&first.at)?;
-    let count = |of: fn(&Line) -> Option<usize>| done.as_ref().and_then(of).unwrap_or(0);
-    Some(Run {
-        run,
-        started: first.at,
-        command: first.command.unwrap_or_default(),
-        user: first.user.unwrap_or_default(),
-        host: first.host.unwrap_or_default(),
-        exit: last.exit.filter(|_| last.kind == "run_ended"),
-        added: count(|line| line.add),
-        changed: count(|line| line.change),
-        destroyed: count(|line| line.remove),
-        seconds: took.as_seconds_f64(),
-    })
 }
 
 /// How a run ended, in words.
-fn ended(exit: Option<u8>) -> String {
+fn outcome(exit: u8) -> String {
     match exit {
-        None => "no end on record".to_owned(),
-        Some(0) => "done".to_owned(),
-        Some(1) => "failed, nothing recorded".to_owned(),
-        Some(3) => "failed".to_owned(),
-        Some(4) => "a check failed".to_owned(),
-        Some(130) => "interrupted".to_owned(),
-        Some(code) => format!("exit code {code}"),
+        0 => "done".to_owned(),
+        1 => "failed, nothing recorded".to_owned(),
+        3 => "failed".to_owned(),
+        4 => "a check failed".to_owned(),
+        130 => "interrupted".to_owned(),
+        other => format!("exit code {other}"),
     }
 }
 
-fn table(runs: &[Run]) -> String {
-    let head = [
-        "RUN",
-        "STARTED",
-        "COMMAND",
-        "BY",
-        "ENDED",
-        "ADDED",
-        "CHANGED",
-        "DESTROYED",
-        "TOOK",
-    ];
-    let mut rows = vec![head.map(str::to_owned)];
-    for run in runs {
-        let started = time(&run.started).map_or_else(
-            || run.started.clone(),
-            |t| format!("{} {:02}:{:02}:{:02}", t.date(), t.hour(), t.minute(), t.second()),
-        );
-        let took = std::time::Duration::try_from_secs_f64(run.seconds).unwrap_or_default();
-        rows.push([
-            run.run.clone(),
-            started,
-            run.command.clone(),
-            format!("{}@{}", run.user, run.host),
-            ended(run.exit),
-            run.added.to_string(),
-            run.changed.to_string(),
-            run.destroyed.to_string(),
-            elapsed(took),
-        ]);
-    }
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
+fn row(run: &Run) -> [String; 6] {
+    let (who, command) = match &run.began {
+        Some(began) => (format!("{}@{}", began.user, began.host), began.command.clone()),
+        None => ("?".to_owned(), "?".to_owned()),
     };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let (how, counts, time) = match &run.ended {
+        Some(ended) => (
+            outcome(ended.exit),
+            format!("+{} ~{} -{}", ended.add, ended.change, ended.remove),
+            elapsed(Duration::try_from_secs_f64(ended.duration_seconds).unwrap_or_default()),
+        ),
+        None => ("ended without a word".to_owned(), String::new(), String::new()),
+    };
+    [run.run.clone(), command, who, how, counts, time]
+}
+
+/// Columns as wide as they need to be.
+fn table(rows: &[[String; 6]]) -> String {
+    let mut widths = [0; 6];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
     let mut out = String::new();
-    for row in &rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        out.push_str(cells.join("  ").trim_end());
+    for row in rows {
+        let mut line = String::new();
+        for (width, cell) in widths.iter().zip(row) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        out.push_str(line.trim_end());
         out.push('\n');
     }
     out
 }
 
-/// A run as its user saw it.
-fn replay(name: &str, text: &str) -> String {
-    let mut out = String::new();
-    for line in lines(text) {
-        let shown = match (&line.diagnostic, line.message) {
-            (_, Some(message)) => message,
-            (Some(problem), None) => {
-                format!(
-                    "{}[{}]: {}: {}",
-                    problem.severity, problem.code, problem.summary, problem.detail
-                )
-            }
-            (None, None) => continue,
+/// What the first and the last line of a record say, as far as they are there.
+fn summary(folder: &Path, name: &str) -> Run {
+    let ends = || -> io::Result<(String, String)> {
+        let mut file = File::open(record::file(folder, name))?;
+        let mut first = String::new();
+        BufReader::new((&file).take(TAIL)).read_line(&mut first)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        let tail = String::from_utf8_lossy(&tail);
+        Ok((first, tail.lines().last().unwrap_or_default().to_owned()))
+    };
+    let (first, last) = ends().unwrap_or_default();
+    Run {
+        ty: "run",
+        run: name.to_owned(),
+        began: of_type(&first, "run"),
+        ended: of_type(&last, "run_ended"),
+    }
+}
+
+/// A line of this type.
+fn of_type<T: serde::de::DeserializeOwned>(line: &str, ty: &str) -> Option<T> {
+    let value: serde_json::Value = serde_json::from_str(line).ok()?;
+    if value.get("type")?.as_str()? != ty {
+        return None;
+    }
+    serde_json::from_value(value).ok()
+}
+
+/// Shows a record again as it was shown then: every line carries the text that people saw.
+fn replay(ui: &Ui, path: &Path, as_json: bool) -> io::Result<()> {
+    let mut ended = false;
+    for line in BufReader::new(File::open(path)?).split(b'\n') {
+        let line = line?;
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(&line) else {
+            // The end of a run that was killed.
+            continue;
         };
-        let clock = time(&line.at).map(|t| format!("{:02}:{:02}:{:02}", t.hour(), t.minute(), t.second()));
-        let _ = writeln!(out, "{}  {shown}", clock.unwrap_or_default());
+        if as_json {
+            ui.data(&format!("{}\n", String::from_utf8_lossy(&line)));
+            continue;
+        }
+        if value["type"] == "run_ended" {
+            ended = true;
+        }
+        if let Some(text) = text(&value) {
+            ui.data(&format!("{text}\n"));
+        }
     }
-    if let Some(run) = summary(name.to_owned(), text) {
-        let Run {
-            command,
-            user,
-            host,
-            added,
-            changed,
-            destroyed,
-            ..
-        } = &run;
-        let _ = writeln!(
-            out,
-            "\n{command} by {user}@{host}: {}; {added} added, {changed} changed, {destroyed} destroyed.",
-            ended(run.exit)
-        );
+    if !ended && !as_json {
+        ui.data("The run ended without a word.\n");
     }
-    out
+    Ok(())
+}
+
+fn text(line: &serde_json::Value) -> Option<String> {
+    let word = |of: &serde_json::Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
+    if let Some(message) = line["message"].as_str() {
+        return Some(message.to_owned());
+    }
+    match line["type"].as_str()? {
+        "run" => Some(format!(
+            "{} by {}@{}, started {}, environment {}, stack {}",
+            word(line, "command"),
+            word(line, "user"),
+            word(line, "host"),
+            word(line, "started"),
+            word(line, "environment"),
+            word(line, "stack"),
+        )),
+        "run_ended" => {
+            let ended: Ended = serde_json::from_value(line.clone()).ok()?;
+            Some(format!(
+                "Ended: {}; {} added, {} changed, {} destroyed, {} forgotten; {}",
+                outcome(ended.exit),
+                ended.add,
+                ended.change,
+                ended.remove,
+                ended.forget,
+                elapsed(Duration::try_from_secs_f64(ended.duration_seconds).unwrap_or_default()),
+            ))
+        }
+        "diagnostic" => {
+            let diagnostic = &line["diagnostic"];
+            let kind = if diagnostic["severity"] == "error" {
+                "Error"
+            } else {
+                "Warning"
+            };
+            Some(format!(
+                "{kind}[{}]: {}: {}",
+                word(diagnostic, "code"),
+                word(diagnostic, "summary"),
+                word(diagnostic, "detail")
+            ))
+        }
+        _ => None,
+    }
 }

@@ -63,7 +63,7 @@ enum Command {
     Output(output::Arguments),
     /// Evaluate expressions
     Console(console::Arguments),
-    /// Show what was applied and destroyed before, and how it went
+    /// Show what earlier runs did
     History(history::Arguments),
     /// Look into the state, repair it, seal it with another key
     #[command(subcommand)]
@@ -82,10 +82,10 @@ impl Cli {
             Command::Apply(arguments) => arguments.json,
             Command::Destroy(arguments) => arguments.json,
             Command::Validate(arguments) => arguments.json,
+            Command::History(arguments) => arguments.json,
             Command::Show(_)
             | Command::Output(_)
             | Command::Console(_)
-            | Command::History(_)
             | Command::State(_)
             | Command::ForceUnlock(_)
             | Command::Version(_) => false,

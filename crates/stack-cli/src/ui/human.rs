@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stack_core::ResourceAddress;
+use stack_core::{Diagnostic, ResourceAddress};
 use stack_engine::event::{Doing, Event, Events};
 use stack_state::{CheckStatus, DeposedKey};
 
@@ -80,6 +80,14 @@ pub(crate) fn name(address: &ResourceAddress, deposed: Option<&DeposedKey>) -> S
     )
 }
 
+/// Why something failed, in one line.
+fn cause(diagnostic: &Diagnostic) -> &str {
+    match diagnostic.detail.lines().next() {
+        Some(detail) if !detail.is_empty() => detail,
+        _ => &diagnostic.summary,
+    }
+}
+
 fn with_id(id: Option<&String>) -> String {
     id.map_or_else(String::new, |id| format!(" [id={id}]"))
 }
@@ -101,6 +109,7 @@ pub(crate) fn line(event: &Event, paint: Paint) -> Option<String> {
         Event::Started { doing: Doing::Refreshing | Doing::Previewing, .. }
         | Event::Finished { doing: Doing::Refreshing | Doing::Previewing | Doing::Recovering, .. }
         | Event::ApplyStarted { .. }
+        | Event::Remaining { .. }
         | Event::Progress { .. } => return None,
         Event::Started { address, deposed, doing, id } => {
             format!("{}: {}...{}", paint.bold(&name(address, deposed.as_ref())), doing_word(*doing), with_id(id.as_ref()))
@@ -116,12 +125,18 @@ pub(crate) fn line(event: &Event, paint: Paint) -> Option<String> {
             elapsed(*time),
             with_id(id.as_ref())
         ),
-        Event::Failed { address, doing, elapsed: time, diagnostic } => format!(
+        Event::Failed { address, deposed, doing, elapsed: time, diagnostic } => format!(
             "{}: {} after {}: {}",
-            paint.bold(&address.to_string()),
+            paint.bold(&name(address, deposed.as_ref())),
             paint.red(&format!("{} failed", doing_word(*doing))),
             elapsed(*time),
-            diagnostic.summary
+            cause(diagnostic)
+        ),
+        Event::Abandoned { address, deposed, doing, elapsed: time } => format!(
+            "{}: {} after {}",
+            paint.bold(&name(address, deposed.as_ref())),
+            paint.red(&format!("{} abandoned", doing_word(*doing))),
+            elapsed(*time)
         ),
         Event::Skipped { address, because } => {
             let why = because.as_ref().map_or_else(|| "interrupted".to_owned(), |other| format!("{other} failed"));

@@ -1,8 +1,10 @@
 //! Events as JSON, one object a line. The first line gives the version of the format.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
-use stack_core::{Diagnostic, Diagnostics, ResourceAddress, Severity, SourceMap, Span};
+use stack_core::{Diagnostic, ResourceAddress, Severity, SourceMap, Span};
 use stack_engine::Finding;
 use stack_engine::backend::Holder;
 use stack_engine::event::{Doing, Event, Events};
@@ -51,20 +53,6 @@ enum Line<'a> {
         format: u32,
         stack: &'a str,
     },
-    /// The first line of a run record.
-    RunStarted {
-        format: u32,
-        stack: &'a str,
-        command: &'a str,
-        environment: &'a str,
-        user: &'a str,
-        host: &'a str,
-        pid: u32,
-    },
-    /// The last line of a run record.
-    RunEnded {
-        exit: u8,
-    },
     Asking {
         reads: usize,
         data: usize,
@@ -101,6 +89,35 @@ enum Line<'a> {
         object: ObjectWire<'a>,
         elapsed_seconds: f64,
         diagnostic: DiagnosticWire<'a>,
+    },
+    Abandoned {
+        #[serde(flatten)]
+        object: ObjectWire<'a>,
+        elapsed_seconds: f64,
+    },
+    /// `null` where nothing honest can be said.
+    Remaining {
+        left_seconds: Option<f64>,
+    },
+    /// First line of a run record.
+    Run {
+        format: u32,
+        stack: &'a str,
+        command: &'a str,
+        environment: &'a str,
+        user: &'a str,
+        host: &'a str,
+        pid: u32,
+        started: &'a str,
+    },
+    /// Last line of a run record.
+    RunEnded {
+        exit: u8,
+        add: usize,
+        change: usize,
+        remove: usize,
+        forget: usize,
+        duration_seconds: f64,
     },
     Skipped {
         address: String,
@@ -338,25 +355,6 @@ pub(crate) fn version_line() -> String {
     )
 }
 
-/// The first line of a run record.
-pub(crate) fn run_started_line(holder: &Holder, environment: &str) -> String {
-    let line = Line::RunStarted {
-        format: FORMAT,
-        stack: VERSION,
-        command: &holder.command,
-        environment,
-        user: &holder.user,
-        host: &holder.host,
-        pid: holder.pid,
-    };
-    write(line, None)
-}
-
-/// The last line of a run record.
-pub(crate) fn run_ended_line(exit: Exit) -> String {
-    write(Line::RunEnded { exit: exit as u8 }, None)
-}
-
 /// A diagnostic that belongs to no event.
 pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     write(
@@ -365,11 +363,6 @@ pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> S
         },
         None,
     )
-}
-
-/// Several of them.
-pub(crate) fn diagnostic_lines(diagnostics: &Diagnostics, sources: &SourceMap) -> String {
-    diagnostics.iter().map(|d| diagnostic_line(d, sources)).collect()
 }
 
 /// What an apply does first about operations that an earlier run began and did not end.
@@ -446,6 +439,34 @@ pub(crate) fn outputs_line(outputs: Box<RawValue>) -> String {
     write(Line::Outputs { outputs }, None)
 }
 
+/// The first line of a run record.
+pub(crate) fn run_line(who: &Holder, environment: &str) -> String {
+    let line = Line::Run {
+        format: FORMAT,
+        stack: VERSION,
+        command: &who.command,
+        environment,
+        user: &who.user,
+        host: &who.host,
+        pid: who.pid,
+        started: &who.since,
+    };
+    write(line, None)
+}
+
+/// The last line of a run record.
+pub(crate) fn run_ended_line(exit: Exit, counts: Counts, time: Duration) -> String {
+    let line = Line::RunEnded {
+        exit: exit as u8,
+        add: counts.add,
+        change: counts.change,
+        remove: counts.destroy,
+        forget: counts.forget,
+        duration_seconds: time.as_secs_f64(),
+    };
+    write(line, None)
+}
+
 /// An event.
 pub(crate) fn event_line(event: &Event, sources: &SourceMap) -> String {
     let text = line(event, Paint(false));
@@ -496,13 +517,26 @@ pub(crate) fn event_line(event: &Event, sources: &SourceMap) -> String {
             id: id.as_deref(),
             elapsed_seconds: elapsed.as_secs_f64(),
         },
+        Event::Abandoned {
+            address,
+            deposed,
+            doing,
+            elapsed,
+        } => Line::Abandoned {
+            object: ObjectWire::new(address, deposed.as_ref(), *doing),
+            elapsed_seconds: elapsed.as_secs_f64(),
+        },
+        Event::Remaining { left } => Line::Remaining {
+            left_seconds: left.map(|left| left.as_secs_f64()),
+        },
         Event::Failed {
             address,
+            deposed,
             doing,
             elapsed,
             diagnostic,
         } => Line::Failed {
-            object: ObjectWire::new(address, None, *doing),
+            object: ObjectWire::new(address, deposed.as_ref(), *doing),
             elapsed_seconds: elapsed.as_secs_f64(),
             diagnostic: DiagnosticWire::new(diagnostic, sources),
         },

@@ -1,36 +1,38 @@
-//! Run records: what an apply or destroy says, kept beside the state line by line as it happens.
+//! Run records: the JSON lines of one run, kept beside the state.
 //!
-//! A record is what `--json` gives, between a first line that says who ran what and a last one that says how it ended. A run that
-//! is killed leaves the lines up to there. A record never counts as part of the state, and no failure to write one
-//! fails the run.
+//! A record is written as the run goes, by a thread of its own, so that a run that is killed leaves what it had said. It is
+//! no part of the state, and a record that cannot be written stops nothing.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
-use stack_core::SourceMap;
+use stack_core::{Diagnostics, SourceMap};
+use stack_engine::backend::Holder;
 use stack_engine::event::{Event, Events};
 
-use super::Progress;
-use super::json;
+use super::plan::Counts;
+use super::{Progress, json};
+use crate::exit::Exit;
 
-/// Folder of the records, in that of the state.
-const FOLDER: &str = "runs";
-/// Ending of their names.
-const ENDING: &str = ".jsonl";
-/// Records that are kept; older ones go.
+/// Records that are kept; the oldest go first.
 const KEPT: usize = 100;
+/// End of the name of a record.
+const ENDING: &str = ".jsonl";
 
-/// Where the records of a state lie.
-pub(crate) fn folder(state: &Path) -> PathBuf {
-    state.join(FOLDER)
+/// The folder of records of an environment.
+pub(crate) fn folder(environment: &Path) -> PathBuf {
+    environment.join("runs")
 }
 
-/// Names of all records, the newest first.
-pub(crate) fn names(state: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(folder(state)) {
+/// Names of the records, the oldest first.
+pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
@@ -40,129 +42,133 @@ pub(crate) fn names(state: &Path) -> io::Result<Vec<String>> {
         let name = entry?.file_name();
         names.extend(
             name.to_str()
-                .and_then(|name| name.strip_suffix(ENDING))
+                .and_then(|n| n.strip_suffix(ENDING))
                 .map(str::to_owned),
         );
     }
-    // Names begin with the time.
-    names.sort_unstable_by(|a, b| b.cmp(a));
+    names.sort_unstable();
     Ok(names)
 }
 
-/// The lines of a record.
-pub(crate) fn read(state: &Path, name: &str) -> io::Result<String> {
-    fs::read_to_string(folder(state).join(format!("{name}{ENDING}")))
+/// The file of a record.
+pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}{ENDING}"))
 }
 
-/// A record that is being written.
-pub(crate) struct Record {
-    file: Mutex<Result<File, String>>,
+enum Entry {
+    Event(Box<Event>),
+    Text(String),
 }
 
-impl Record {
-    /// Begins the record of a run that began at `since` (RFC 3339), with its first line.
-    pub(crate) fn begin(state: &Path, since: &str, first: &str) -> Self {
-        let file = Self::make(state, since).map_err(|error| error.to_string());
-        let record = Self {
-            file: Mutex::new(file),
-        };
-        record.add(first);
-        record
-    }
+/// Writes the record of this run.
+pub(crate) struct Recorder {
+    entries: Mutex<Option<Sender<Entry>>>,
+    writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
+    sources: SourceMap,
+    begin: Instant,
+}
 
-    fn make(state: &Path, since: &str) -> io::Result<File> {
-        let folder = folder(state);
+impl Recorder {
+    /// Begins a record in the folder of an environment, and removes the oldest ones.
+    pub(crate) fn start(
+        environment: &Path,
+        who: &Holder,
+        name: &str,
+        sources: &SourceMap,
+    ) -> io::Result<Self> {
+        let folder = folder(environment);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        for name in names(state)?.iter().skip(KEPT - 1) {
-            fs::remove_file(folder.join(format!("{name}{ENDING}")))?;
-        }
-        let random = uuid::Uuid::new_v4().simple().to_string();
-        let name = format!("{}-{}{ENDING}", since.replace(':', ""), &random[..4]);
-        OpenOptions::new()
+        let time: String = who.since.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let path = file(&folder, &format!("{time}-{}", id.get(..8).unwrap_or_default()));
+        let mut record = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(folder.join(name))
+            .open(path)?;
+        record.write_all(json::run_line(who, name).as_bytes())?;
+        let names = names(&folder)?;
+        for old in &names[..names.len().saturating_sub(KEPT)] {
+            fs::remove_file(file(&folder, old))?;
+        }
+        let (sender, entries) = mpsc::channel();
+        let of_thread = sources.clone();
+        let writer = std::thread::Builder::new()
+            .name("record".to_owned())
+            .spawn(move || write(record, &entries, &of_thread))?;
+        Ok(Self {
+            entries: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+            sources: sources.clone(),
+            begin: Instant::now(),
+        })
     }
 
-    /// Adds whole lines. After a failure nothing more is written.
-    pub(crate) fn add(&self, lines: &str) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(open) = &mut *file
-            && let Err(error) = open.write_all(lines.as_bytes())
-        {
-            *file = Err(error.to_string());
+    fn send(&self, entry: Entry) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entries) = &*entries {
+            // A writer that failed says so at the end.
+            drop(entries.send(entry));
         }
     }
 
-    /// Why the record is not whole, if it is not.
-    pub(crate) fn failure(&self) -> Option<String> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.as_ref().err().cloned()
+    /// Adds lines that are no events.
+    pub(crate) fn lines(&self, text: String) {
+        self.send(Entry::Text(text));
+    }
+
+    /// Adds what is said at the end.
+    pub(crate) fn diagnostics(&self, diagnostics: &Diagnostics) {
+        for diagnostic in diagnostics.iter() {
+            self.lines(json::diagnostic_line(diagnostic, &self.sources));
+        }
+    }
+
+    /// Ends the record.
+    pub(crate) fn end(&self, exit: Exit, counts: Counts) -> io::Result<()> {
+        self.lines(json::run_ended_line(exit, counts, self.begin.elapsed()));
+        drop(self.entries.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match writer.map(JoinHandle::join) {
+            Some(Ok(written)) => written,
+            Some(Err(_)) => Err(io::Error::other("the writer failed")),
+            None => Ok(()),
+        }
     }
 }
 
-/// Puts every event on record and passes it on.
-pub(crate) struct RecordedEvents {
+/// Writes what comes, everything that waits at once.
+fn write(mut record: File, entries: &Receiver<Entry>, sources: &SourceMap) -> io::Result<()> {
+    while let Ok(first) = entries.recv() {
+        let mut text = String::new();
+        for entry in std::iter::once(first).chain(entries.try_iter().take(1000)) {
+            match entry {
+                Entry::Event(event) => text.push_str(&json::event_line(&event, sources)),
+                Entry::Text(lines) => text.push_str(&lines),
+            }
+        }
+        record.write_all(text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Shows events and records them.
+pub(crate) struct Recorded {
+    /// Who shows them.
     pub(crate) shown: Arc<dyn Progress>,
-    pub(crate) record: Arc<Record>,
-    pub(crate) sources: SourceMap,
+    /// The record.
+    pub(crate) recorder: Arc<Recorder>,
 }
 
-impl Events for RecordedEvents {
+impl Events for Recorded {
     fn event(&self, event: Event) {
-        // What is shown while it lasts is worth nothing later.
-        if !matches!(event, Event::Progress { .. }) {
-            self.record.add(&json::event_line(&event, &self.sources));
-        }
+        self.recorder.send(Entry::Event(Box::new(event.clone())));
         self.shown.event(event);
     }
 }
 
-impl Progress for RecordedEvents {
+impl Progress for Recorded {
     fn finish(&self) {
         self.shown.finish();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn only_the_newest_records_are_kept_and_nobody_else_reads_them() {
-        let state = tempfile::tempdir().unwrap();
-        for number in 0..KEPT + 3 {
-            let since = format!("2026-01-01T00:{:02}:{:02}Z", number / 60, number % 60);
-            let record = Record::begin(state.path(), &since, "first\n");
-            record.add("second\n");
-            assert_eq!(record.failure(), None);
-        }
-        let names = names(state.path()).unwrap();
-        assert_eq!(names.len(), KEPT);
-        assert!(names[0].starts_with("2026-01-01T000142Z-"), "{}", names[0]);
-        assert!(
-            names[KEPT - 1].starts_with("2026-01-01T000003Z-"),
-            "{}",
-            names[KEPT - 1]
-        );
-        assert_eq!(read(state.path(), &names[0]).unwrap(), "first\nsecond\n");
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&folder(state.path())), 0o700);
-        assert_eq!(
-            mode(&folder(state.path()).join(format!("{}{ENDING}", names[0]))),
-            0o600
-        );
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_written_says_so_and_harms_nothing() {
-        let state = tempfile::tempdir().unwrap();
-        fs::write(folder(state.path()), "in the way").unwrap();
-        let record = Record::begin(state.path(), "2026-01-01T00:00:00Z", "first\n");
-        record.add("second\n");
-        assert!(record.failure().is_some());
     }
 }

@@ -65,7 +65,7 @@ provider "cloud" {
 }
 resource "stack_data" "a" {
   timeouts {
-# error: STK0430 14-18 Invalid timeout
+# error: STK0430 14-19 Invalid timeout
     create = "2 m"
 # error: STK0430 14-18 Invalid timeout
     update = "0s"

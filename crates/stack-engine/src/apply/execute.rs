@@ -80,16 +80,26 @@ pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> End
             Ended::Done
         }
         Err(ended) => {
-            if let Ended::Failed(diagnostics) | Ended::NotRecorded(diagnostics) = &ended
-                && let Some(first) = diagnostics.iter().next()
-            {
-                let diagnostic = Box::new(first.clone());
-                context.events.event(Event::Failed {
+            match &ended {
+                Ended::Failed(diagnostics) | Ended::NotRecorded(diagnostics) => {
+                    if let Some(first) = diagnostics.iter().next() {
+                        let diagnostic = Box::new(first.clone());
+                        context.events.event(Event::Failed {
+                            address,
+                            deposed,
+                            doing,
+                            elapsed,
+                            diagnostic,
+                        });
+                    }
+                }
+                Ended::Abandoned => context.events.event(Event::Abandoned {
                     address,
+                    deposed,
                     doing,
                     elapsed,
-                    diagnostic,
-                });
+                }),
+                Ended::Done => {}
             }
             ended
         }

@@ -14,20 +14,26 @@ use stack_core::{Diagnostics, ResourceAddress, Value};
 use stack_plan::{CheckResult, Plan, PlanInput};
 
 use crate::Interrupt;
-use crate::connections::Connections;
+use crate::connections::{Connections, PARALLELISM};
+use crate::durations::Durations;
 use crate::event::Events;
 use crate::store::Store;
 
 /// How to apply.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ApplyOptions {
-    /// Most remote calls at a time.
+    /// Most operations at a time that reach a real system.
     pub parallelism: usize,
+    /// How long operations took in earlier runs: what they tell orders the work.
+    pub durations: Durations,
 }
 
 impl Default for ApplyOptions {
     fn default() -> Self {
-        Self { parallelism: 32 }
+        Self {
+            parallelism: PARALLELISM,
+            durations: Durations::default(),
+        }
     }
 }
 
@@ -52,6 +58,8 @@ pub struct Applied {
     pub checks: Vec<CheckResult>,
     /// Outputs of the root module afterwards.
     pub outputs: BTreeMap<String, Value>,
+    /// The durations of the options, and what this run has added to them.
+    pub durations: Durations,
     /// What a destroy leaves behind, and why.
     pub kept: Vec<(ResourceAddress, String)>,
 }
