@@ -16,6 +16,8 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(200);
 /// Longest pause that is chosen here.
 const LONGEST: Duration = Duration::from_secs(15);
+/// Longest time in the queue before a first call; each call ahead has a bound of its own.
+const QUEUE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The limits of one connection.
 #[derive(Debug)]
@@ -42,15 +44,39 @@ impl Limits {
         Self { apis, all }
     }
 
+    /// Whether calls reach nothing and never wait.
+    pub(crate) fn are_none(&self) -> bool {
+        self.apis.is_empty()
+    }
+
     /// Waits until a call of this API may run, within the time of the operation.
     ///
     /// # Errors
     /// The time is over or would be before the service takes calls again, or the operation was abandoned.
     pub(crate) async fn enter(&self, cx: &Cx, api: &str) -> Result<Pass, ProviderError> {
+        self.wait(cx, api, || cx.deadline()).await
+    }
+
+    /// The same for the first call of an operation, whose time begins with it: waiting for others is no part of it.
+    ///
+    /// # Errors
+    /// The service does not take calls again for longer than `timeout`, or the operation was abandoned.
+    pub(crate) async fn begin(
+        &self,
+        cx: &Cx,
+        timeout: Duration,
+        api: &str,
+    ) -> Result<(Pass, Cx), ProviderError> {
+        let waiting = cx.within(QUEUE);
+        let pass = self.wait(&waiting, api, || Instant::now() + timeout).await?;
+        Ok((pass, cx.within(timeout)))
+    }
+
+    async fn wait(&self, cx: &Cx, api: &str, latest: impl Fn() -> Instant) -> Result<Pass, ProviderError> {
         let Some(limiter) = self.apis.get(api).or_else(|| self.apis.get("")) else {
             return Ok(Pass::default());
         };
-        let mut pass = cx.bounded(limiter.enter(cx.deadline())).await??;
+        let mut pass = cx.bounded(limiter.enter(latest)).await??;
         // Only closing could fail it, and nobody closes it.
         pass.of_all = cx.bounded(self.all.clone().acquire_owned()).await?.ok();
         Ok(pass)
@@ -129,7 +155,8 @@ impl Limiter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<Pass, ProviderError> {
+    /// `latest` gives the time from which on it is too late to begin.
+    async fn enter(self: &Arc<Self>, latest: impl Fn() -> Instant) -> Result<Pass, ProviderError> {
         loop {
             // A place that becomes free from here on is not missed: a notice nobody waits for is kept.
             let freed = self.freed.notified();
@@ -149,7 +176,7 @@ impl Limiter {
                 lane.until
             };
             match until {
-                Some(until) if until >= deadline => {
+                Some(until) if until >= latest() => {
                     let message = "the service asks to wait for longer than the operation may take";
                     return Err(ProviderError::new(ErrorKind::Timeout, message));
                 }

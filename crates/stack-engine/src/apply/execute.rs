@@ -28,7 +28,7 @@ pub(super) enum Ended {
 }
 
 /// What a verb gives: the object's id to show, or how it ended instead.
-type Result<T> = std::result::Result<T, Ended>;
+pub(super) type Result<T> = std::result::Result<T, Ended>;
 
 /// Runs an operation.
 pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> Ended {
@@ -106,7 +106,7 @@ pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> End
     }
 }
 
-fn id_of(value: &Value) -> Option<String> {
+pub(super) fn id_of(value: &Value) -> Option<String> {
     let id = value.attribute("id")?;
     if id.marks_deep().is_empty() {
         id.as_str().map(str::to_owned)
@@ -142,10 +142,11 @@ async fn left_behind(
     }
 }
 
-struct Run<'r, 'c> {
-    context: &'r Context<'c>,
+/// Carries out one operation.
+pub(super) struct Run<'r, 'c> {
+    pub(super) context: &'r Context<'c>,
     operation: &'r Operation,
-    change: &'r Change,
+    pub(super) change: &'r Change,
 }
 
 /// A call with what the records need of its provider.
@@ -165,7 +166,7 @@ struct Made<'m> {
 }
 
 impl<'c> Run<'_, 'c> {
-    fn internal(&self, detail: &str) -> Ended {
+    pub(super) fn internal(&self, detail: &str) -> Ended {
         let diagnostic = Diagnostic::error("STK0405", "Plan and configuration disagree", detail);
         Ended::Failed(diagnostic.address(self.change.address.clone()).into())
     }
@@ -178,7 +179,7 @@ impl<'c> Run<'_, 'c> {
             .map_err(|error| Ended::NotRecorded(not_recorded(&error)))
     }
 
-    fn failure(&self, what: &str, error: ProviderError) -> Ended {
+    pub(super) fn failure(&self, what: &str, error: ProviderError) -> Ended {
         if error.kind == ErrorKind::Cancelled {
             return Ended::Abandoned;
         }
@@ -539,7 +540,7 @@ impl<'c> Run<'_, 'c> {
         Ok(id_of(&value))
     }
 
-    fn postconditions(&self, value: &Value) -> Result<()> {
+    pub(super) fn postconditions(&self, value: &Value) -> Result<()> {
         let context = self.context;
         let Some(resource) = context.input.configuration.resource(&self.change.address) else {
             return Ok(());
@@ -659,60 +660,5 @@ impl<'c> Run<'_, 'c> {
             operation: None,
         };
         self.written(&connected, made, records).await
-    }
-
-    async fn read(&self) -> Result<Option<String>> {
-        let context = self.context;
-        let (address, provider) = (&self.change.address, &self.change.provider);
-        let Some(data) = context.connections.providers.data_type(&address.ty) else {
-            return Err(self.internal(&format!("There is no data source {}.", address.ty)));
-        };
-        let of_check = context
-            .input
-            .configuration
-            .resource(address)
-            .is_some_and(|r| r.check.is_some());
-        let config = prepare::config(context, self.change, data.schema()).map_err(Ended::Failed)?;
-        let arguments = context
-            .provider_arguments(provider, None)
-            .map_err(Ended::Failed)?;
-        let timeout = context.connections.timeouts.configured(address, RemoteCall::Read);
-        let cx = context.connections.cx(timeout.unwrap_or_else(|| data.timeout()));
-        let mut tries = 0;
-        let result = loop {
-            let attempt = async {
-                let connection = context.connections.get(provider, &arguments).await?;
-                let pass = connection.calls.enter(&cx, data.api()).await?;
-                let result = data.read(&cx, &connection.client, &config).await;
-                pass.end(result.as_ref());
-                result
-            };
-            match cx.bounded(attempt).await.and_then(|r| r) {
-                Ok(value) => break Ok(value),
-                Err(error) => {
-                    let wait = crate::retry::wait(&cx, context.events, address, tries, error);
-                    if let Err(error) = wait.await {
-                        break Err(error);
-                    }
-                    tries += 1;
-                }
-            }
-        };
-        match result {
-            Ok(value) => {
-                let value = context
-                    .connections
-                    .marked(with_marks(data.schema(), value, Some(&config)));
-                context.evaluator.set_object(address, value.clone());
-                self.postconditions(&value)?;
-                Ok(id_of(&value))
-            }
-            Err(error) if of_check && error.kind != ErrorKind::Cancelled => {
-                let text = crate::observe::chain(error);
-                context.failed_data.borrow_mut().insert(address.clone(), text);
-                Ok(None)
-            }
-            Err(error) => Err(self.failure("Reading", error)),
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod context;
+mod data;
 mod execute;
 mod finish;
 mod prepare;

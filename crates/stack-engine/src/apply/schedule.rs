@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use stack_core::ProviderAddress;
-use stack_plan::{Operation, Work};
+use stack_plan::{Change, Operation, Work};
+use stack_provider::RemoteCall;
 
 use super::context::Context;
 use super::execute::{Ended, run_one};
@@ -30,8 +31,8 @@ enum Status {
 enum Lane {
     /// They reach nothing.
     Local,
-    /// They go through this provider configuration.
-    Remote(ProviderAddress),
+    /// They go through this provider configuration, to one of its APIs.
+    Remote(ProviderAddress, &'static str),
 }
 
 /// Local operations at a time: far more than a batch of the journal takes.
@@ -43,10 +44,23 @@ fn lane(context: &Context<'_>, operation: &Operation) -> Lane {
     let remote = !matches!(operation.work, Work::Gate | Work::Forget { .. });
     match context.change(operation) {
         Some(change) if remote && !context.connections.is_local(&change.provider) => {
-            Lane::Remote(change.provider.clone())
+            Lane::Remote(change.provider.clone(), api(context, operation, change))
         }
         _ => Lane::Local,
     }
+}
+
+/// The API that an operation waits for.
+fn api(context: &Context<'_>, operation: &Operation, change: &Change) -> &'static str {
+    let (providers, name) = (&context.connections.providers, &change.address.ty);
+    let call = match operation.work {
+        Work::Create { .. } => RemoteCall::Create,
+        Work::Update => RemoteCall::Update,
+        Work::Delete { .. } => RemoteCall::Delete,
+        Work::Adopt | Work::Forget { .. } | Work::Gate => RemoteCall::Read,
+        Work::Read => return providers.data_type(name).map_or("", |data| data.api()),
+    };
+    providers.resource_type(name).map_or("", |ty| ty.api(call))
 }
 
 fn kind(operation: &Operation) -> Option<Kind> {
@@ -77,7 +91,7 @@ fn step(context: &Context<'_>, durations: &Durations, operation: &Operation, lan
     // What reaches nothing is never learned, and needs not be.
     let learned = match lane {
         Lane::Local => None,
-        Lane::Remote(_) => durations.expected(ty, &change.address.to_string(), kind),
+        Lane::Remote(..) => durations.expected(ty, &change.address.to_string(), kind),
     };
     let expected = learned.unwrap_or_else(|| match kind {
         Kind::Create => full(),
@@ -133,7 +147,7 @@ impl Queue {
         let full = all - self.of(&Lane::Local) >= self.remote;
         let has_room = |lane: &Lane| match lane {
             Lane::Local => self.of(lane) < LOCAL,
-            Lane::Remote(_) => !full && self.of(lane) < self.limits.get(lane).copied().unwrap_or(1),
+            Lane::Remote(..) => !full && self.of(lane) < self.limits.get(lane).copied().unwrap_or(1),
         };
         let candidates = self.ready.iter().filter(|(lane, _)| has_room(lane));
         let (_, lane) = candidates
@@ -181,7 +195,7 @@ impl Clock<'_, '_> {
 fn queue(context: &Context<'_>, options: &ApplyOptions, steps: &[Step], lanes: Vec<Lane>) -> Queue {
     let limits = lanes.iter().filter_map(|lane| match lane {
         Lane::Local => None,
-        Lane::Remote(provider) => Some((lane.clone(), context.connections.most_calls(provider))),
+        Lane::Remote(provider, api) => Some((lane.clone(), context.connections.most_calls(provider, api))),
     });
     Queue {
         paths: remaining(steps),
@@ -284,7 +298,7 @@ fn take(context: &Context<'_>, applied: &mut Applied, number: usize, ended: Ende
     match ended {
         Ended::Done => {
             count(operation, applied);
-            if let ((elapsed, Lane::Remote(_)), Some(kind), Some(change)) =
+            if let ((elapsed, Lane::Remote(..)), Some(kind), Some(change)) =
                 (took, kind(operation), context.change(operation))
             {
                 let address = change.address.to_string();

@@ -146,3 +146,25 @@ async fn who_gives_up_waiting_leaves_its_place_to_the_next() {
     let (one, other, ()) = tokio::join!(one, other, free);
     assert!(one.is_err() && other.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_operation_begins_with_its_first_call() {
+    let limits = limits(&[("", 1)], 100);
+    let second = Duration::from_secs(1);
+    let taken = limits.enter(&cx(600), "").await.unwrap();
+    let release = async {
+        tokio::time::sleep(100 * second).await;
+        drop(taken);
+    };
+    let begin = cx(5);
+    let ((pass, cx), ()) = tokio::join!(
+        async { limits.begin(&begin, 5 * second, "").await.unwrap() },
+        release
+    );
+    assert_eq!(cx.remaining(), 5 * second);
+    // A service that wants to be left alone for longer is not waited for.
+    pass.end::<()>(Err(&slow_down(Some(6))));
+    let error = limits.begin(&begin, 5 * second, "").await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Timeout);
+    assert!(limits.begin(&begin, 7 * second, "").await.is_ok());
+}
