@@ -91,15 +91,15 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// Ends the call with what came of it.
-    pub(crate) fn end<T>(self, result: Result<T, &ProviderError>) {
+    /// Ends the call with what came of it. An error that asks to slow down gets the pause that all have to make.
+    pub(crate) fn end<T>(self, result: Result<T, &mut ProviderError>) {
         let Some((limiter, generation)) = &self.of_api else {
             return;
         };
         match result {
             Ok(_) => limiter.succeeded(),
             Err(error) if error.kind == ErrorKind::Throttled => {
-                limiter.throttled(*generation, error.retry_after);
+                error.retry_after = Some(limiter.throttled(*generation, error.retry_after));
             }
             Err(_) => {}
         }
@@ -203,7 +203,8 @@ impl Limiter {
         lane.limit = (lane.limit + 1.0 / lane.limit).min(most);
     }
 
-    fn throttled(&self, generation: u64, retry_after: Option<Duration>) {
+    /// Gives the pause.
+    fn throttled(&self, generation: u64, retry_after: Option<Duration>) -> Duration {
         let mut lane = self.lane();
         if generation == lane.generation {
             lane.generation += 1;
@@ -216,8 +217,9 @@ impl Limiter {
                 .min(LONGEST);
             most.mul_f64(rand::rng().random_range(0.5..=1.0))
         });
-        let until = Instant::now().checked_add(pause);
-        lane.until = lane.until.max(until);
+        let now = Instant::now();
+        lane.until = lane.until.max(now.checked_add(pause));
+        lane.until.map_or(pause, |until| until - now)
     }
 }
 

@@ -274,10 +274,10 @@ impl Reading<'_> {
         let turn = self.connections.turn(self.connection, self.limit, begun, api);
         let (pass, cx) = turn.await?;
         let read = self.ty.read_many(&cx, &self.connection.client, priors);
-        let answers = cx.bounded(read).await?;
+        let mut answers = cx.bounded(read).await?;
         let refused = answers
-            .iter()
-            .filter_map(|answer| answer.as_ref().err())
+            .iter_mut()
+            .filter_map(|answer| answer.as_mut().err())
             .find(|error| error.kind == ErrorKind::Throttled);
         pass.end(refused.map_or(Ok(()), Err));
         Ok(answers)
@@ -398,8 +398,8 @@ async fn once(
     let turn = connections.turn(&connection, timeout, begun, api.unwrap_or_default());
     let (pass, cx) = turn.await?;
     let asked = ask(request, &connection, connections, &cx);
-    let result = cx.bounded(asked).await.and_then(|r| r);
-    pass.end(result.as_ref());
+    let mut result = cx.bounded(asked).await.and_then(|r| r);
+    pass.end(result.as_mut());
     result
 }
 

@@ -35,8 +35,8 @@ impl Run<'_, '_> {
                     .turn(&connection, timeout, &mut begun, data.api());
                 let (pass, cx) = turn.await?;
                 let read = data.read(&cx, &connection.client, &config);
-                let result = cx.bounded(read).await.and_then(|r| r);
-                pass.end(result.as_ref());
+                let mut result = cx.bounded(read).await.and_then(|r| r);
+                pass.end(result.as_mut());
                 result
             };
             let error = match attempt.await {

@@ -252,7 +252,7 @@ async fn a_service_that_asks_to_slow_down_is_served_in_the_end() {
     fine(&session.apply(&text).await);
     assert_eq!(session.world.names().len(), 3);
     // Reads are given up after fewer tries, but not while they only have to wait.
-    session.world.refusals.store(8, Ordering::SeqCst);
+    session.world.refusals.store(60, Ordering::SeqCst);
     let one = many("service_small", "s", 1);
     fine(&session.apply(&one).await);
     assert_eq!(session.world.names(), ["s0"]);
