@@ -82,9 +82,7 @@ impl Eta {
     pub(crate) fn end_of_all(&mut self, now: Duration) -> Option<Duration> {
         let guess = self.left(now).map(|left| now + left);
         let said = self.said.take();
-        let Some(end) = guess.filter(|_| now >= self.silent_until) else {
-            return None;
-        };
+        let end = guess.filter(|_| now >= self.silent_until)?;
         self.said = match said {
             None => Some(end),
             Some(said) => {

@@ -11,7 +11,6 @@ use stack_engine::event::{Doing, Event, Events};
 use stack_plan::{Plan, Reason};
 use stack_state::{CheckStatus, DeposedKey};
 
-use super::diagnostic::is_showable;
 use super::human::line;
 use super::plan::Counts;
 use super::{Paint, Progress, Ui};
@@ -279,7 +278,7 @@ impl<'a> RangeWire<'a> {
 impl<'a> SnippetWire<'a> {
     /// `None` where the text may not be shown.
     fn new(span: Span, sources: &'a SourceMap) -> Option<Self> {
-        let file = sources.get(span.file).filter(|file| is_showable(&file.name))?;
+        let file = sources.get(span.file).filter(|file| !file.hidden)?;
         let (start, end) = (span.start as usize, span.end as usize);
         let first = file.text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
         // A range that ends behind the end of a line does not take in the next one.
