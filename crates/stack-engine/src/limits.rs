@@ -44,11 +44,6 @@ impl Limits {
         Self { apis, all }
     }
 
-    /// Whether calls reach nothing and never wait.
-    pub(crate) fn are_none(&self) -> bool {
-        self.apis.is_empty()
-    }
-
     /// Waits until a call of this API may run, within the time of the operation.
     ///
     /// # Errors

@@ -110,8 +110,13 @@ async fn answer(
                 arguments,
                 ..
             } => {
-                let key = (provider.clone(), arguments.unmark_deep(), address.ty.clone());
-                batches.entry(key).or_default().push(request);
+                let ty = connections.providers.resource_type(&address.ty);
+                if ty.is_some_and(|ty| ty.reads_together()) || connections.is_local(provider) {
+                    let key = (provider.clone(), arguments.unmark_deep(), address.ty.clone());
+                    batches.entry(key).or_default().push(request);
+                } else {
+                    work.push(Box::pin(read_batch(vec![request], state, connections, events)));
+                }
             }
             Request::Data { .. } | Request::Preview { .. } | Request::Import { .. } => {
                 work.push(Box::pin(async move {
@@ -283,17 +288,8 @@ impl Reading<'_> {
         Ok(answers)
     }
 
-    /// Reads several objects, by one call where the type can.
+    /// Reads several objects; while a read fails in a way that may pass all are read again.
     async fn read(&self, priors: &[Value]) -> Vec<Read> {
-        if self.ty.reads_together() || self.connection.calls.are_none() {
-            return self.read_together(priors).await;
-        }
-        let each = priors.chunks(1).map(|prior| self.read_together(prior));
-        join_all(each).await.into_iter().flatten().collect()
-    }
-
-    /// Reads several objects by one call; while a read fails in a way that may pass all are read again.
-    async fn read_together(&self, priors: &[Value]) -> Vec<Read> {
         let all = |error: ProviderError| -> Vec<Read> {
             let text = error.to_string();
             let same = |_| Err(ProviderError::new(error.kind, text.clone()));

@@ -24,6 +24,8 @@ enum Status {
     Done,
     /// Failed, or skipped because of the operation of this number.
     Broken(usize),
+    /// Given up at the second interrupt.
+    Abandoned,
 }
 
 /// Operations that wait for the same limits.
@@ -74,12 +76,18 @@ fn kind(operation: &Operation) -> Option<Kind> {
 }
 
 /// How long an operation should take, by earlier runs where there were any, else by its type.
-fn step(context: &Context<'_>, durations: &Durations, operation: &Operation, lane: &Lane) -> Step {
+fn step(
+    context: &Context<'_>,
+    durations: &Durations,
+    operation: &Operation,
+    (lane, number): (&Lane, usize),
+) -> Step {
     let after = operation.after.clone();
     let (Some(change), Some(kind)) = (context.change(operation), kind(operation)) else {
         return Step {
             expected: Duration::ZERO,
             learned: true,
+            lane: number,
             after,
         };
     };
@@ -101,6 +109,7 @@ fn step(context: &Context<'_>, durations: &Durations, operation: &Operation, lan
     Step {
         expected,
         learned: learned.is_some(),
+        lane: number,
         after,
     }
 }
@@ -145,9 +154,9 @@ impl Queue {
     fn pop(&mut self) -> Option<usize> {
         let all: usize = self.running.values().sum();
         let full = all - self.of(&Lane::Local) >= self.remote;
-        let has_room = |lane: &Lane| match lane {
-            Lane::Local => self.of(lane) < LOCAL,
-            Lane::Remote(..) => !full && self.of(lane) < self.limits.get(lane).copied().unwrap_or(1),
+        let has_room = |lane: &Lane| {
+            let room = self.of(lane) < self.limits.get(lane).copied().unwrap_or(1);
+            room && (!full || *lane == Lane::Local)
         };
         let candidates = self.ready.iter().filter(|(lane, _)| has_room(lane));
         let (_, lane) = candidates
@@ -192,16 +201,25 @@ impl Clock<'_, '_> {
     }
 }
 
-fn queue(context: &Context<'_>, options: &ApplyOptions, steps: &[Step], lanes: Vec<Lane>) -> Queue {
-    let limits = lanes.iter().filter_map(|lane| match lane {
-        Lane::Local => None,
-        Lane::Remote(provider, api) => Some((lane.clone(), context.connections.most_calls(provider, api))),
-    });
+/// How many operations of each lane run at a time.
+fn limits(context: &Context<'_>, lanes: &[Lane]) -> BTreeMap<Lane, usize> {
+    let limit = |lane: &Lane| match lane {
+        Lane::Local => LOCAL,
+        Lane::Remote(provider, api) => context.connections.most_calls(provider, api),
+    };
+    let different: BTreeSet<&Lane> = lanes.iter().collect();
+    different
+        .into_iter()
+        .map(|lane| (lane.clone(), limit(lane)))
+        .collect()
+}
+
+fn queue(options: &ApplyOptions, steps: &[Step], lanes: Vec<Lane>, limits: BTreeMap<Lane, usize>) -> Queue {
     Queue {
         paths: remaining(steps),
         ready: BTreeMap::new(),
         running: BTreeMap::new(),
-        limits: limits.collect(),
+        limits,
         remote: options.parallelism.max(1),
         lanes,
     }
@@ -215,15 +233,18 @@ pub(super) async fn run(context: &Context<'_>, options: &ApplyOptions, applied: 
         return;
     }
     let lanes: Vec<Lane> = operations.iter().map(|o| lane(context, o)).collect();
+    let limits = limits(context, &lanes);
+    let rooms: Vec<usize> = limits.values().copied().collect();
+    let numbers: BTreeMap<&Lane, usize> = limits.keys().zip(0..).collect();
     let with_lanes = operations.iter().zip(&lanes);
     let steps: Vec<Step> = with_lanes
-        .map(|(o, lane)| step(context, &options.durations, o, lane))
+        .map(|(o, lane)| step(context, &options.durations, o, (lane, numbers[lane])))
         .collect();
-    let mut queue = queue(context, options, &steps, lanes);
+    let mut queue = queue(options, &steps, lanes, limits);
     let mut clock = Clock {
         context,
         begin: Instant::now(),
-        eta: Eta::new(steps, options.parallelism),
+        eta: Eta::new(steps, options.parallelism, &rooms),
         said: None,
         looked: None,
     };
@@ -271,9 +292,13 @@ pub(super) async fn run(context: &Context<'_>, options: &ApplyOptions, applied: 
                 clock.eta.end(number);
                 Status::Done
             }
-            Ended::Failed(_) | Ended::NotRecorded(_) | Ended::Abandoned => {
+            Ended::Failed(_) | Ended::NotRecorded(_) => {
                 clock.eta.fail(number);
                 Status::Broken(number)
+            }
+            Ended::Abandoned => {
+                clock.eta.fail(number);
+                Status::Abandoned
             }
         };
         stopped |= matches!(ended, Ended::NotRecorded(_));
@@ -338,7 +363,7 @@ fn skip(context: &Context<'_>, status: &mut [Status], applied: &mut Applied) {
         let operation = &context.plan.operations[number];
         let cause = operation.after.iter().find_map(|before| match status[*before] {
             Status::Broken(cause) => Some(cause),
-            Status::Waiting | Status::Running | Status::Done => None,
+            Status::Waiting | Status::Running | Status::Done | Status::Abandoned => None,
         });
         if let Some(cause) = cause {
             status[number] = Status::Broken(cause);
