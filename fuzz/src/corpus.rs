@@ -161,6 +161,7 @@ pub(crate) fn plans() -> Inputs {
             timestamp: "2020-01-01T00:00:00Z".to_owned(),
             options: Options::default(),
             state: State::new(lineage.clone(), "default", salt),
+            recovery: None,
             answers: Answers::new(),
         };
         all.push(file.encode(&Sealer::new(Arc::new(NoKey), lineage, salt), false)?);

@@ -135,18 +135,6 @@ pub(crate) enum Stream {
 /// Runs a command, passes one of its streams on and hands every line of it to `see`. Gives the exit code; none where a
 /// signal ended the program.
 pub(crate) fn watch(command: &mut Command, stream: Stream, mut see: impl FnMut(&str)) -> Result<Option<i32>> {
-    watch_some(command, stream, |line| {
-        see(line);
-        true
-    })
-}
-
-/// The same for a stream of which only the lines are passed on that `see` wants shown.
-pub(crate) fn watch_some(
-    command: &mut Command,
-    stream: Stream,
-    mut see: impl FnMut(&str) -> bool,
-) -> Result<Option<i32>> {
     match stream {
         Stream::Out => command.stdout(Stdio::piped()),
         Stream::Err => command.stderr(Stdio::piped()),
@@ -161,12 +149,11 @@ pub(crate) fn watch_some(
     while pipe.read_until(b'\n', &mut bytes).context("reading the output")? > 0 {
         let line = String::from_utf8_lossy(&bytes);
         let line = line.trim_end_matches('\n');
-        if see(line) {
-            match stream {
-                Stream::Out => println_line(line),
-                Stream::Err => eprintln_line(line),
-            }
+        match stream {
+            Stream::Out => println_line(line),
+            Stream::Err => eprintln_line(line),
         }
+        see(line);
         bytes.clear();
     }
     Ok(child.wait().context("waiting for the program")?.code())

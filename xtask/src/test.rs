@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::run::{Stream, Workspace, eprintln_line, must, output, println_line, watch, watch_some};
+use crate::run::{Stream, Workspace, eprintln_line, must, output, println_line, watch};
 use crate::sandbox::{Sandbox, reserve, state_key};
 use crate::tidy;
 
@@ -85,7 +85,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> bool {
             .map(|()| Count::default())
     });
     step("unit and property tests", &mut || {
-        let words = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
+        let words = ["test", "--workspace", "--no-fail-fast"];
         tests(&mut workspace.cargo(&words), &mut counted)
     });
     step("plan cases of the language", &mut || plan_cases(workspace));
@@ -125,14 +125,9 @@ fn lints(workspace: &Workspace) -> Result<()> {
 /// Runs a test command of cargo and sums the results of its programs. `counted` takes what its tests say they counted.
 fn tests(command: &mut Command, counted: &mut Vec<String>) -> Result<Count> {
     let mut count = Count::default();
-    let mut output = Output::default();
-    let code = watch_some(command, Stream::Out, |line| {
+    let code = watch(command, Stream::Out, |line| {
         count.add(result_line(line).unwrap_or_default());
-        let shown = output.shows(line);
-        if let Some(what) = line.strip_prefix(COUNTED) {
-            counted.push(what.to_owned());
-        }
-        shown
+        counted.extend(line.strip_prefix(COUNTED).map(str::to_owned));
     })?;
     if code != Some(0) && count.failed == 0 {
         bail!("the tests ended with {code:?} although no test failed: something did not compile, or crashed");
@@ -140,26 +135,8 @@ fn tests(command: &mut Command, counted: &mut Vec<String>) -> Result<Count> {
     Ok(count)
 }
 
-/// What a line of a test begins with that says how often it tried something: `counted: 153 kill points of a first apply`.
+/// What a line of a test begins with that says how often it tried something: `counted: kill points, first apply: 180`.
 const COUNTED: &str = "counted: ";
-
-/// The output of test programs that were told to show what passed tests print: that is left out, but for counts.
-#[derive(Default)]
-struct Output {
-    of_passed: bool,
-}
-
-impl Output {
-    fn shows(&mut self, line: &str) -> bool {
-        match line {
-            "successes:" => self.of_passed = true,
-            "failures:" => self.of_passed = false,
-            _ if line.starts_with("test result: ") => self.of_passed = false,
-            _ => {}
-        }
-        !self.of_passed || line.starts_with(COUNTED)
-    }
-}
 
 /// Numbers of a line like `test result: ok. 12 passed; 0 failed; 1 ignored; ...`.
 fn result_line(line: &str) -> Option<Count> {
@@ -356,23 +333,6 @@ mod tests {
                 .unwrap();
         assert_eq!((count.passed, count.failed), (12, 3));
         assert!(result_line("test a ... ok").is_none());
-    }
-
-    #[test]
-    fn of_passed_tests_only_counts_are_shown() {
-        let mut output = Output::default();
-        let text = "test a ... ok\n\nsuccesses:\n\n---- a stdout ----\nnoise\ncounted: 3 points\n\nfailures:\n\n---- b stdout ----\npanicked";
-        let shown: Vec<&str> = text.lines().filter(|line| output.shows(line)).collect();
-        let wanted = [
-            "test a ... ok",
-            "",
-            "counted: 3 points",
-            "failures:",
-            "",
-            "---- b stdout ----",
-            "panicked",
-        ];
-        assert_eq!(shown, wanted);
     }
 
     #[test]

@@ -602,7 +602,7 @@ mod tests {
     fn a_diagnostic_has_all_places_and_the_lines_of_the_first() {
         let mut sources = SourceMap::default();
         sources.add("main.hcl", "a = 1\nb = \"é\" + x\n");
-        sources.add("secret.vars.hcl", "password = \"canary\" 5\n");
+        sources.add_hidden("secret.vars.hcl", "password = \"canary\" 5\n");
         let span = |file, range| Span::new(stack_core::FileId(file), range);
         let diagnostic = Diagnostic::error("STK0001", "Invalid operand", "A number is needed.")
             .label(span(0, 10..14), "this is a string")

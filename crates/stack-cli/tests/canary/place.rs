@@ -92,6 +92,11 @@ impl Place {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Takes a variable out of the environment.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.variables.remove(name);
+    }
+
     /// How many runs were watched.
     pub(crate) fn runs(&self) -> usize {
         self.runs

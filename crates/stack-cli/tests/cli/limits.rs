@@ -245,7 +245,7 @@ fn texts_that_are_none_are_refused_and_odd_ones_are_read() {
         for arguments in [&["plan"][..], &["show"], &["apply", "--auto-approve"]] {
             let shown = environment.run(arguments);
             assert!(
-                shown.code == 1 && shown.err.contains("STK0503"),
+                shown.code == 1 && shown.err.contains("STK0520"),
                 "{}",
                 shown.all()
             );

@@ -32,9 +32,11 @@ const OTHER_KEY: &str = "b3RoZXIga2V5IG9mIHRoZSBjb21tYW5kIGxpbmUgaXM=";
 
 type Files = BTreeMap<String, Vec<u8>>;
 
+/// The files of a state; the folder of its run records is no part of it.
 fn files(folder: &Path) -> Files {
     let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
     entries
+        .filter(|e| e.file_type().unwrap().is_file())
         .map(|e| {
             (
                 e.file_name().into_string().unwrap(),

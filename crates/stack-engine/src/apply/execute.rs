@@ -12,6 +12,8 @@ use super::context::{Context, not_recorded};
 use super::prepare;
 use crate::event::{Doing, Event};
 
+mod data;
+
 /// How long it may take to find out what a failed create has left behind, its own time being over.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -28,7 +30,7 @@ pub(super) enum Ended {
 }
 
 /// What a verb gives: the object's id to show, or how it ended instead.
-pub(super) type Result<T> = std::result::Result<T, Ended>;
+type Result<T> = std::result::Result<T, Ended>;
 
 /// Runs an operation.
 pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> Ended {
@@ -106,7 +108,7 @@ pub(super) async fn run_one(context: &Context<'_>, operation: &Operation) -> End
     }
 }
 
-pub(super) fn id_of(value: &Value) -> Option<String> {
+fn id_of(value: &Value) -> Option<String> {
     let id = value.attribute("id")?;
     if id.marks_deep().is_empty() {
         id.as_str().map(str::to_owned)
@@ -142,11 +144,10 @@ async fn left_behind(
     }
 }
 
-/// Carries out one operation.
-pub(super) struct Run<'r, 'c> {
-    pub(super) context: &'r Context<'c>,
+struct Run<'r, 'c> {
+    context: &'r Context<'c>,
     operation: &'r Operation,
-    pub(super) change: &'r Change,
+    change: &'r Change,
 }
 
 /// A call with what the records need of its provider.
@@ -166,7 +167,7 @@ struct Made<'m> {
 }
 
 impl<'c> Run<'_, 'c> {
-    pub(super) fn internal(&self, detail: &str) -> Ended {
+    fn internal(&self, detail: &str) -> Ended {
         let diagnostic = Diagnostic::error("STK0405", "Plan and configuration disagree", detail);
         Ended::Failed(diagnostic.address(self.change.address.clone()).into())
     }
@@ -179,7 +180,7 @@ impl<'c> Run<'_, 'c> {
             .map_err(|error| Ended::NotRecorded(not_recorded(&error)))
     }
 
-    pub(super) fn failure(&self, what: &str, error: ProviderError) -> Ended {
+    fn failure(&self, what: &str, error: ProviderError) -> Ended {
         if error.kind == ErrorKind::Cancelled {
             return Ended::Abandoned;
         }
@@ -540,7 +541,7 @@ impl<'c> Run<'_, 'c> {
         Ok(id_of(&value))
     }
 
-    pub(super) fn postconditions(&self, value: &Value) -> Result<()> {
+    fn postconditions(&self, value: &Value) -> Result<()> {
         let context = self.context;
         let Some(resource) = context.input.configuration.resource(&self.change.address) else {
             return Ok(());

@@ -2,7 +2,6 @@
 
 mod call;
 mod context;
-mod data;
 mod execute;
 mod finish;
 mod prepare;

@@ -116,7 +116,7 @@ fn recoveries_fail() {
             }
         }
     }
-    println!("recoveries with a failure: {}", work.len());
+    println!("\ncounted: recoveries with a failure: {}", work.len());
     assert!(work.len() > 5 * 2 * FAULTS.len());
     everywhere(&work, |lab, (scenario, left, point, call, what, made)| {
         lab.put(left, &scenario.configuration(&arguments));

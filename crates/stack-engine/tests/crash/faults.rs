@@ -70,7 +70,7 @@ fn every_call(scenario: &Scenario) {
         .flat_map(|call| FAULTS.map(|fault| (call, fault)))
         .collect();
     println!(
-        "{}: {} calls, {} failures",
+        "\ncounted: failing calls, {}: {} calls, {} failures",
         scenario.name,
         calls.len(),
         work.len()

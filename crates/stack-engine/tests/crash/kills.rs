@@ -65,7 +65,7 @@ fn kill(lab: &mut Lab, scenario: &Scenario, point: &str) -> Result<(), String> {
 fn once(scenario: &Scenario) {
     let Learnt { base, points, made } = scenario.learn();
     assert_complete(scenario, &points);
-    println!("{}: {} points to be killed at", scenario.name, points.len());
+    println!("\ncounted: kill points, {}: {}", scenario.name, points.len());
     let configuration = scenario.configuration("");
     everywhere(&points, |lab, point| {
         lab.put(&base, &configuration);
@@ -119,7 +119,7 @@ fn again(scenario: &Scenario, left: &[Left], nth: usize, made: usize) -> usize {
         .step_by(nth)
         .collect();
     println!(
-        "{}: {} pairs of points to be killed at, after {} first ones",
+        "\ncounted: kill points in pairs, {}: {}, after {} first ones",
         scenario.name,
         pairs.len(),
         left.len()

@@ -1,14 +1,14 @@
-//! Data sources that can only be read while a plan is carried out.
+//! Reads a data source whose arguments were not known before.
 
 use stack_plan::with_marks;
 use stack_provider::{ErrorKind, RemoteCall};
 
-use super::execute::{Ended, Result, Run, id_of};
-use super::prepare;
+use super::{Ended, Result, Run, id_of};
+use crate::apply::prepare;
 use crate::retry;
 
 impl Run<'_, '_> {
-    /// Reads it; gives its id.
+    /// Reads the data source.
     pub(super) async fn read(&self) -> Result<Option<String>> {
         let context = self.context;
         let (address, provider) = (&self.change.address, &self.change.provider);
