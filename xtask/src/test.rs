@@ -75,7 +75,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> bool {
     step("format", &mut || {
         must(&mut workspace.cargo(&["fmt", "--all", "--check"])).map(|()| Count::one(true))
     });
-    step("lints", &mut || lints(workspace).map(|()| Count::one(true)));
     step("programs of other hands", &mut || {
         install_clients().map(|()| Count::default())
     });
@@ -106,20 +105,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> bool {
     }
     println_line(&format!("{} passed, {} failed", total.passed, total.failed));
     total.failed == 0
-}
-
-/// The workspace's lints, of which none may warn.
-fn lints(workspace: &Workspace) -> Result<()> {
-    let words = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--quiet",
-        "--",
-        "--deny",
-        "warnings",
-    ];
-    must(&mut workspace.cargo(&words))
 }
 
 /// Runs a test command of cargo and sums the results of its programs. `counted` takes what its tests say they counted.
