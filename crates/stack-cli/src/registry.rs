@@ -43,3 +43,37 @@ impl Schemas for Known<'_> {
         self.0.names()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Arguments and blocks that every resource has.
+    const META: [&str; 8] = [
+        "connection",
+        "count",
+        "depends_on",
+        "for_each",
+        "lifecycle",
+        "provider",
+        "provisioner",
+        "timeouts",
+    ];
+
+    #[test]
+    fn no_type_takes_a_name_that_every_resource_has() {
+        let providers = providers();
+        let known = Known(&providers);
+        for mode in [Mode::Managed, Mode::Data] {
+            let types = known.types(mode);
+            assert!(!types.is_empty());
+            for ty in types {
+                let schema = known.resource(mode, ty).unwrap();
+                for name in META {
+                    let taken = schema.attributes.contains_key(name) || schema.blocks.contains_key(name);
+                    assert!(!taken, "{ty} has its own {name}");
+                }
+            }
+        }
+    }
+}

@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::Providers;
-use crate::limits::Limits;
+use crate::limits::{Limits, Pass};
 use crate::timeouts::Timeouts;
 
 /// Most remote calls of a command at a time, unless the user says otherwise.
@@ -97,11 +97,29 @@ impl Connections {
         entry.is_some_and(|entry| entry.provider.local)
     }
 
-    /// Remote calls that one configuration of a provider takes at a time, of all its APIs together.
-    pub(crate) fn most_calls(&self, address: &ProviderAddress) -> usize {
-        let entry = self.providers.providers.get(&*address.name);
-        let apis = entry.map_or(0, |e| e.provider.apis.iter().map(|api| api.limit).sum());
-        entry.map_or(1, |e| e.provider.parallelism.max(1)) + apis
+    /// Remote calls of one API that one configuration of a provider takes at a time.
+    pub(crate) fn most_calls(&self, address: &ProviderAddress, api: &str) -> usize {
+        let Some(entry) = self.providers.providers.get(&*address.name) else {
+            return 1;
+        };
+        let own = entry.provider.apis.iter().find(|own| own.name == api);
+        own.map_or(entry.provider.parallelism, |own| own.limit).max(1)
+    }
+
+    /// Waits for the turn of a call. `begun` is the time of the operation, which begins with its first call.
+    pub(crate) async fn turn(
+        &self,
+        connection: &Connection,
+        timeout: Duration,
+        begun: &mut Option<Cx>,
+        api: &str,
+    ) -> Result<(Pass, Cx), ProviderError> {
+        if let Some(cx) = begun {
+            return Ok((connection.calls.enter(cx, api).await?, cx.clone()));
+        }
+        let (pass, cx) = connection.calls.begin(&self.cx(timeout), timeout, api).await?;
+        *begun = Some(cx.clone());
+        Ok((pass, cx))
     }
 
     /// A context for one call.

@@ -1,7 +1,7 @@
 //! When an apply will be done, where that can be said honestly.
 //!
-//! Two bounds are computed from the expected durations: the longest chain that is left, and all that is left divided by
-//! how much runs at a time. The larger is the answer. It is given only while most of what is left (by time) rests on
+//! Bounds are computed from the expected durations: the longest chain that is left, and what is left, of each limit and of all,
+//! divided by how much of it runs at a time. The largest is the answer. It is given only while most of what is left (by time) rests on
 //! durations learned from earlier runs and nothing that runs is late, and it holds still: a better guess shortens it, a
 //! worse one takes it away for a while.
 
@@ -14,6 +14,8 @@ pub(crate) struct Step {
     pub(crate) expected: Duration,
     /// That is known from earlier runs.
     pub(crate) learned: bool,
+    /// The limit it waits for, by its number.
+    pub(crate) lane: usize,
     /// Steps that must have ended before; all smaller than its own number.
     pub(crate) after: Vec<usize>,
 }
@@ -40,6 +42,8 @@ pub(crate) struct Eta {
     steps: Vec<Step>,
     progress: Vec<Progress>,
     parallelism: u32,
+    /// How much of each lane runs at a time.
+    rooms: Vec<u32>,
     /// When everything should be over, as it was said last.
     said: Option<Duration>,
     silent_until: Duration,
@@ -47,11 +51,13 @@ pub(crate) struct Eta {
 
 impl Eta {
     /// Nothing has started.
-    pub(crate) fn new(steps: Vec<Step>, parallelism: usize) -> Self {
+    pub(crate) fn new(steps: Vec<Step>, parallelism: usize, rooms: &[usize]) -> Self {
+        let whole = |limit: usize| u32::try_from(limit.max(1)).unwrap_or(u32::MAX);
         Self {
             progress: vec![Progress::Waiting; steps.len()],
             steps,
-            parallelism: u32::try_from(parallelism.max(1)).unwrap_or(u32::MAX),
+            parallelism: whole(parallelism),
+            rooms: rooms.iter().map(|room| whole(*room)).collect(),
             said: None,
             silent_until: Duration::ZERO,
         }
@@ -104,6 +110,7 @@ impl Eta {
         let mut paths = vec![Duration::ZERO; self.steps.len()];
         let (mut work, mut learned) = (Duration::ZERO, Duration::ZERO);
         let mut longest = Duration::ZERO;
+        let mut lanes = vec![Duration::ZERO; self.rooms.len()];
         for (number, step) in self.steps.iter().enumerate().rev() {
             let own = match self.progress[number] {
                 Progress::Over | Progress::Broken => continue,
@@ -117,6 +124,9 @@ impl Eta {
                 }
             };
             work += own;
+            if let Some(lane) = lanes.get_mut(step.lane) {
+                *lane += own;
+            }
             if step.learned {
                 learned += own;
             }
@@ -127,7 +137,13 @@ impl Eta {
             }
         }
         let honest = !work.is_zero() && learned.as_secs_f64() >= LEARNED * work.as_secs_f64();
-        honest.then(|| longest.max(work / self.parallelism))
+        let busiest = lanes.iter().zip(&self.rooms).map(|(work, room)| *work / *room);
+        honest.then(|| {
+            busiest
+                .chain([work / self.parallelism, longest])
+                .max()
+                .unwrap_or_default()
+        })
     }
 }
 
@@ -141,6 +157,7 @@ mod tests {
         Step {
             expected: S * seconds,
             learned,
+            lane: 0,
             after: after.to_vec(),
         }
     }
@@ -148,21 +165,33 @@ mod tests {
     #[test]
     fn the_longest_chain_and_the_work_bound_it() {
         let chain = vec![step(10, true, &[]), step(20, true, &[0]), step(5, true, &[])];
-        assert_eq!(Eta::new(chain, 10).end_of_all(Duration::ZERO), Some(S * 30));
+        assert_eq!(
+            Eta::new(chain, 10, &[100]).end_of_all(Duration::ZERO),
+            Some(S * 30)
+        );
         let wide = (0..8).map(|_| step(10, true, &[])).collect();
-        assert_eq!(Eta::new(wide, 2).end_of_all(Duration::ZERO), Some(S * 40));
+        assert_eq!(Eta::new(wide, 2, &[100]).end_of_all(Duration::ZERO), Some(S * 40));
+        let other = |number: usize| Step {
+            lane: number % 2,
+            ..step(10, true, &[])
+        };
+        let lanes = (0..8).map(other).collect();
+        assert_eq!(
+            Eta::new(lanes, 100, &[4, 1]).end_of_all(Duration::ZERO),
+            Some(S * 40)
+        );
     }
 
     #[test]
     fn nothing_is_said_on_guesses_alone() {
         let guessed = vec![step(10, false, &[]), step(20, true, &[])];
-        assert_eq!(Eta::new(guessed, 2).end_of_all(Duration::ZERO), None);
+        assert_eq!(Eta::new(guessed, 2, &[100]).end_of_all(Duration::ZERO), None);
         let mostly = vec![step(5, false, &[]), step(20, true, &[])];
-        let mut eta = Eta::new(mostly, 2);
+        let mut eta = Eta::new(mostly, 2, &[100]);
         assert_eq!(eta.end_of_all(Duration::ZERO), Some(S * 20));
         eta.end(1);
         assert_eq!(eta.end_of_all(S), None, "what is left is a guess");
-        assert_eq!(Eta::new(Vec::new(), 1).end_of_all(S), None);
+        assert_eq!(Eta::new(Vec::new(), 1, &[100]).end_of_all(S), None);
     }
 
     #[test]
@@ -173,14 +202,14 @@ mod tests {
             step(60, true, &[1]),
             step(10, true, &[]),
         ];
-        let mut eta = Eta::new(steps, 4);
+        let mut eta = Eta::new(steps, 4, &[100]);
         eta.fail(0);
         assert_eq!(eta.end_of_all(Duration::ZERO), Some(S * 10));
     }
 
     #[test]
     fn it_holds_still_while_the_clock_runs() {
-        let mut eta = Eta::new(vec![step(30, true, &[]), step(30, true, &[0])], 4);
+        let mut eta = Eta::new(vec![step(30, true, &[]), step(30, true, &[0])], 4, &[100]);
         eta.start(0, Duration::ZERO);
         for second in 0..=30 {
             assert_eq!(eta.end_of_all(S * second), Some(S * 60));
@@ -193,7 +222,7 @@ mod tests {
 
     #[test]
     fn quicker_than_expected_shortens_it() {
-        let mut eta = Eta::new(vec![step(30, true, &[]), step(30, true, &[0])], 4);
+        let mut eta = Eta::new(vec![step(30, true, &[]), step(30, true, &[0])], 4, &[100]);
         eta.start(0, Duration::ZERO);
         assert_eq!(eta.end_of_all(Duration::ZERO), Some(S * 60));
         eta.end(0);
@@ -203,7 +232,7 @@ mod tests {
 
     #[test]
     fn it_disappears_when_something_is_late_and_comes_back_once_that_is_over() {
-        let mut eta = Eta::new(vec![step(8, true, &[]), step(40, true, &[0])], 4);
+        let mut eta = Eta::new(vec![step(8, true, &[]), step(40, true, &[0])], 4, &[100]);
         eta.start(0, Duration::ZERO);
         assert_eq!(eta.end_of_all(Duration::ZERO), Some(S * 48));
         assert_eq!(eta.end_of_all(S * 13), None);
@@ -215,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_worse_guess_takes_it_away_for_a_while_instead_of_counting_up() {
-        let mut eta = Eta::new((0..4).map(|_| step(10, true, &[])).collect(), 4);
+        let mut eta = Eta::new((0..4).map(|_| step(10, true, &[])).collect(), 4, &[100]);
         for number in 0..4 {
             eta.start(number, Duration::ZERO);
         }

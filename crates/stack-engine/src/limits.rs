@@ -16,6 +16,8 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(200);
 /// Longest pause that is chosen here.
 const LONGEST: Duration = Duration::from_secs(15);
+/// Longest time in the queue before a first call; each call ahead has a bound of its own.
+const QUEUE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The limits of one connection.
 #[derive(Debug)]
@@ -47,10 +49,29 @@ impl Limits {
     /// # Errors
     /// The time is over or would be before the service takes calls again, or the operation was abandoned.
     pub(crate) async fn enter(&self, cx: &Cx, api: &str) -> Result<Pass, ProviderError> {
+        self.wait(cx, api, || cx.deadline()).await
+    }
+
+    /// The same for the first call of an operation, whose time begins with it: waiting for others is no part of it.
+    ///
+    /// # Errors
+    /// The service does not take calls again for longer than `timeout`, or the operation was abandoned.
+    pub(crate) async fn begin(
+        &self,
+        cx: &Cx,
+        timeout: Duration,
+        api: &str,
+    ) -> Result<(Pass, Cx), ProviderError> {
+        let waiting = cx.within(QUEUE);
+        let pass = self.wait(&waiting, api, || Instant::now() + timeout).await?;
+        Ok((pass, cx.within(timeout)))
+    }
+
+    async fn wait(&self, cx: &Cx, api: &str, latest: impl Fn() -> Instant) -> Result<Pass, ProviderError> {
         let Some(limiter) = self.apis.get(api).or_else(|| self.apis.get("")) else {
             return Ok(Pass::default());
         };
-        let mut pass = cx.bounded(limiter.enter(cx.deadline())).await??;
+        let mut pass = cx.bounded(limiter.enter(latest)).await??;
         // Only closing could fail it, and nobody closes it.
         pass.of_all = cx.bounded(self.all.clone().acquire_owned()).await?.ok();
         Ok(pass)
@@ -65,15 +86,15 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// Ends the call with what came of it.
-    pub(crate) fn end<T>(self, result: Result<T, &ProviderError>) {
+    /// Ends the call with what came of it. An error that asks to slow down gets the pause that all have to make.
+    pub(crate) fn end<T>(self, result: Result<T, &mut ProviderError>) {
         let Some((limiter, generation)) = &self.of_api else {
             return;
         };
         match result {
             Ok(_) => limiter.succeeded(),
             Err(error) if error.kind == ErrorKind::Throttled => {
-                limiter.throttled(*generation, error.retry_after);
+                error.retry_after = Some(limiter.throttled(*generation, error.retry_after));
             }
             Err(_) => {}
         }
@@ -129,7 +150,8 @@ impl Limiter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<Pass, ProviderError> {
+    /// `latest` gives the time from which on it is too late to begin.
+    async fn enter(self: &Arc<Self>, latest: impl Fn() -> Instant) -> Result<Pass, ProviderError> {
         loop {
             // A place that becomes free from here on is not missed: a notice nobody waits for is kept.
             let freed = self.freed.notified();
@@ -149,7 +171,7 @@ impl Limiter {
                 lane.until
             };
             match until {
-                Some(until) if until >= deadline => {
+                Some(until) if until >= latest() => {
                     let message = "the service asks to wait for longer than the operation may take";
                     return Err(ProviderError::new(ErrorKind::Timeout, message));
                 }
@@ -176,7 +198,8 @@ impl Limiter {
         lane.limit = (lane.limit + 1.0 / lane.limit).min(most);
     }
 
-    fn throttled(&self, generation: u64, retry_after: Option<Duration>) {
+    /// Gives the pause.
+    fn throttled(&self, generation: u64, retry_after: Option<Duration>) -> Duration {
         let mut lane = self.lane();
         if generation == lane.generation {
             lane.generation += 1;
@@ -189,8 +212,9 @@ impl Limiter {
                 .min(LONGEST);
             most.mul_f64(rand::rng().random_range(0.5..=1.0))
         });
-        let until = Instant::now().checked_add(pause);
-        lane.until = lane.until.max(until);
+        let now = Instant::now();
+        lane.until = lane.until.max(now.checked_add(pause));
+        lane.until.map_or(pause, |until| until - now)
     }
 }
 

@@ -110,8 +110,13 @@ async fn answer(
                 arguments,
                 ..
             } => {
-                let key = (provider.clone(), arguments.unmark_deep(), address.ty.clone());
-                batches.entry(key).or_default().push(request);
+                let ty = connections.providers.resource_type(&address.ty);
+                if ty.is_some_and(|ty| ty.reads_together()) || connections.is_local(provider) {
+                    let key = (provider.clone(), arguments.unmark_deep(), address.ty.clone());
+                    batches.entry(key).or_default().push(request);
+                } else {
+                    work.push(Box::pin(read_batch(vec![request], state, connections, events)));
+                }
             }
             Request::Data { .. } | Request::Preview { .. } | Request::Import { .. } => {
                 work.push(Box::pin(async move {
@@ -268,51 +273,53 @@ impl Reading<'_> {
         answers
     }
 
+    /// Reads them by one call, in its turn.
+    async fn once(&self, begun: &mut Option<Cx>, priors: &[Value]) -> Result<Vec<Read>, ProviderError> {
+        let api = self.ty.api(RemoteCall::Read);
+        let turn = self.connections.turn(self.connection, self.limit, begun, api);
+        let (pass, cx) = turn.await?;
+        let read = self.ty.read_many(&cx, &self.connection.client, priors);
+        let mut answers = cx.bounded(read).await?;
+        let refused = answers
+            .iter_mut()
+            .filter_map(|answer| answer.as_mut().err())
+            .find(|error| error.kind == ErrorKind::Throttled);
+        pass.end(refused.map_or(Ok(()), Err));
+        Ok(answers)
+    }
+
     /// Reads several objects; while a read fails in a way that may pass all are read again.
     async fn read(&self, priors: &[Value]) -> Vec<Read> {
-        let cx = self.connections.cx(self.limit);
         let all = |error: ProviderError| -> Vec<Read> {
             let text = error.to_string();
             let same = |_| Err(ProviderError::new(error.kind, text.clone()));
             priors.iter().map(same).collect()
         };
-        let mut tries = 0;
+        let (mut tries, mut begun) = (0, None);
         loop {
-            let mut answers = match cx.bounded(self.once(&cx, priors)).await.and_then(|r| r) {
+            let mut answers = match self.once(&mut begun, priors).await {
                 Ok(answers) => answers,
                 Err(error) => return all(error),
             };
             let retryable = answers
                 .iter()
                 .position(|a| a.as_ref().is_err_and(|e| e.kind.is_retryable()));
-            let Some(position) = retryable.filter(|_| tries < 5) else {
+            let again = |position: &usize| {
+                let error = answers.get(*position).and_then(|answer| answer.as_ref().err());
+                error.is_some_and(|error| may_try_again(tries, error))
+            };
+            let (Some(position), Some(cx)) = (retryable.filter(again), &begun) else {
                 return answers;
             };
             let error = match answers.swap_remove(position) {
                 Err(error) => error,
                 Ok(_) => return answers,
             };
-            if let Err(error) = retry::wait(&cx, self.events, self.address, tries, error).await {
+            if let Err(error) = retry::wait(cx, self.events, self.address, tries, error).await {
                 return all(error);
             }
             tries += 1;
         }
-    }
-
-    /// Reads them by one call, in its turn.
-    async fn once(&self, cx: &Cx, priors: &[Value]) -> Result<Vec<Read>, ProviderError> {
-        let pass = self
-            .connection
-            .calls
-            .enter(cx, self.ty.api(RemoteCall::Read))
-            .await?;
-        let answers = self.ty.read_many(cx, &self.connection.client, priors).await;
-        let refused = answers
-            .iter()
-            .filter_map(|answer| answer.as_ref().err())
-            .find(|error| error.kind == ErrorKind::Throttled);
-        pass.end(refused.map_or(Ok(()), Err));
-        Ok(answers)
     }
 }
 
@@ -330,23 +337,25 @@ async fn single(request: &Request, connections: &Connections, events: &dyn Event
         doing,
         id: None,
     });
-    let mut tries = 0;
     let data = match request {
         Request::Data { .. } => connections.providers.data_type(&address.ty),
         Request::Read { .. } | Request::Preview { .. } | Request::Import { .. } => None,
     };
     let configured = connections.timeouts.configured(address, RemoteCall::Read);
-    let cx = connections.cx(configured.unwrap_or_else(|| data.map_or(READ, |data| data.timeout())));
+    let timeout = configured.unwrap_or_else(|| data.map_or(READ, |data| data.timeout()));
+    let (mut tries, mut begun) = (0, None);
     let answer = loop {
-        match cx.bounded(once(request, connections, &cx)).await.and_then(|r| r) {
+        let error = match once(request, connections, timeout, &mut begun).await {
             Ok(answer) => break answer,
-            Err(error) => match retry::wait(&cx, events, address, tries, error).await {
-                Ok(()) => tries += 1,
-                Err(error) => break failed(error),
-            },
+            Err(error) => error,
+        };
+        if !may_try_again(tries, &error) {
+            break failed(error);
         }
-        if tries > 5 {
-            break Answer::Failed("the system did not answer after several tries".to_owned(), None);
+        let cx = begun.get_or_insert_with(|| connections.cx(timeout));
+        match retry::wait(cx, events, address, tries, error).await {
+            Ok(()) => tries += 1,
+            Err(error) => break failed(error),
         }
     };
     events.event(Event::Finished {
@@ -359,7 +368,19 @@ async fn single(request: &Request, connections: &Connections, events: &dyn Event
     answer
 }
 
-async fn once(request: &Request, connections: &Connections, cx: &Cx) -> Result<Answer, ProviderError> {
+/// Whether a read that failed is made again. One that was asked to slow down has the whole time of the operation.
+fn may_try_again(tries: u32, error: &ProviderError) -> bool {
+    const TRIES: u32 = 5;
+    tries < TRIES || error.kind == ErrorKind::Throttled
+}
+
+/// Makes one call, in its turn. `begun` is the time for it and the tries that follow.
+async fn once(
+    request: &Request,
+    connections: &Connections,
+    timeout: Duration,
+    begun: &mut Option<Cx>,
+) -> Result<Answer, ProviderError> {
     let (provider, arguments) = request.provider();
     let connection = connections.get(provider, arguments).await?;
     let ty = &request.address().ty;
@@ -370,9 +391,11 @@ async fn once(request: &Request, connections: &Connections, cx: &Cx) -> Result<A
             .resource_type(ty)
             .map(|ty| ty.api(RemoteCall::Read)),
     };
-    let pass = connection.calls.enter(cx, api.unwrap_or_default()).await?;
-    let result = ask(request, &connection, connections, cx).await;
-    pass.end(result.as_ref());
+    let turn = connections.turn(&connection, timeout, begun, api.unwrap_or_default());
+    let (pass, cx) = turn.await?;
+    let asked = ask(request, &connection, connections, &cx);
+    let mut result = cx.bounded(asked).await.and_then(|r| r);
+    pass.end(result.as_mut());
     result
 }
 

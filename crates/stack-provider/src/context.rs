@@ -86,6 +86,15 @@ impl Cx {
         }
     }
 
+    /// The same context with another time, which begins now.
+    #[must_use]
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self {
+            deadline: Instant::now() + timeout,
+            ..self.clone()
+        }
+    }
+
     /// Who is told.
     pub(crate) fn observer(&self) -> &Arc<dyn Observer> {
         &self.observer

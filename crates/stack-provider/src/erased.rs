@@ -36,6 +36,8 @@ pub trait AnyResource: Send + Sync {
     fn timeout(&self) -> Duration;
     /// [`Resource::api`]
     fn api(&self, call: RemoteCall) -> &'static str;
+    /// [`Resource::READS_TOGETHER`]
+    fn reads_together(&self) -> bool;
     /// [`Resource::previews`]
     fn previews(&self) -> bool;
     /// [`Resource::refine`]
@@ -230,6 +232,9 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
     }
     fn api(&self, call: RemoteCall) -> &'static str {
         R::api(call)
+    }
+    fn reads_together(&self) -> bool {
+        R::READS_TOGETHER
     }
     fn previews(&self) -> bool {
         R::previews()

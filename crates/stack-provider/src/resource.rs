@@ -101,6 +101,8 @@ pub trait Resource: Send + Sync + 'static {
     const TYPICAL_SECONDS: f64 = 1.0;
     /// Time an operation may take, in seconds, unless the configuration has a `timeouts` block.
     const TIMEOUT_SECONDS: u64 = 600;
+    /// [`Self::read_many`] asks for many objects by one call. Without it each object is a call, and waits for its turn.
+    const READS_TOGETHER: bool = false;
     /// Arguments and attributes.
     type Model: SchemaOf + Clone + Send + Sync + 'static;
     /// What [`crate::Provider::connect`] gives.
@@ -120,6 +122,7 @@ pub trait Resource: Send + Sync + 'static {
     ) -> Result<Option<Self::Model>, ProviderError>;
 
     /// The same for many objects, in as few calls as the system allows; answers in the order of `priors`.
+    /// A type that asks for all of them at once sets [`Self::READS_TOGETHER`].
     async fn read_many(
         cx: &Cx,
         client: &Self::Client,

@@ -179,6 +179,7 @@ impl<const EGRESS: bool> Resource for Rule<EGRESS> {
         "aws_vpc_security_group_ingress_rule"
     };
     const OWNERSHIP: Ownership = Ownership::Token;
+    const READS_TOGETHER: bool = true;
     type Model = RuleModel;
     type Client = AwsClient;
 

@@ -180,6 +180,7 @@ impl Resource for SecurityGroup {
     const TYPE: &'static str = "aws_security_group";
     const OWNERSHIP: Ownership = Ownership::Token;
     const TYPICAL_SECONDS: f64 = 2.0;
+    const READS_TOGETHER: bool = true;
     type Model = SecurityGroupModel;
     type Client = AwsClient;
 

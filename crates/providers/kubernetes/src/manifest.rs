@@ -192,6 +192,7 @@ impl Resource for KubernetesManifest {
     const TYPE: &'static str = "kubernetes_manifest";
     const OWNERSHIP: Ownership = Ownership::Token;
     const TYPICAL_SECONDS: f64 = 0.3;
+    const READS_TOGETHER: bool = true;
     type Model = Manifest;
     type Client = Client;
 

@@ -113,6 +113,7 @@ impl Resource for RabbitmqPermissions {
     const TYPE: &'static str = "rabbitmq_permissions";
     const OWNERSHIP: Ownership = Ownership::NaturalKey;
     const TYPICAL_SECONDS: f64 = 0.1;
+    const READS_TOGETHER: bool = true;
     type Model = Permissions;
     type Client = BrokerClient;
 

@@ -130,6 +130,7 @@ impl Resource for RabbitmqPolicy {
     const TYPE: &'static str = "rabbitmq_policy";
     const OWNERSHIP: Ownership = Ownership::NaturalKey;
     const TYPICAL_SECONDS: f64 = 0.1;
+    const READS_TOGETHER: bool = true;
     type Model = Policy;
     type Client = BrokerClient;
 

@@ -144,6 +144,7 @@ impl Resource for RabbitmqUser {
     const TYPE: &'static str = "rabbitmq_user";
     const OWNERSHIP: Ownership = Ownership::NaturalKey;
     const TYPICAL_SECONDS: f64 = 0.1;
+    const READS_TOGETHER: bool = true;
     type Model = User;
     type Client = BrokerClient;
 

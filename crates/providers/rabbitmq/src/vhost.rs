@@ -116,6 +116,7 @@ impl Resource for RabbitmqVhost {
     const TYPE: &'static str = "rabbitmq_vhost";
     const OWNERSHIP: Ownership = Ownership::NaturalKey;
     const TYPICAL_SECONDS: f64 = 0.3;
+    const READS_TOGETHER: bool = true;
     type Model = Vhost;
     type Client = BrokerClient;
 

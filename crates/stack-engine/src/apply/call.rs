@@ -149,8 +149,8 @@ impl Call<'_> {
             .calls
             .enter(&self.cx, self.ty.api(verb.call()))
             .await?;
-        let result = self.attempt(verb, tries, partial).await;
-        pass.end(result.as_ref().map_err(|failure| &failure.error));
+        let mut result = self.attempt(verb, tries, partial).await;
+        pass.end(result.as_mut().map_err(|failure| &mut failure.error));
         result
     }
 
@@ -238,8 +238,8 @@ impl Call<'_> {
     ) -> Result<T, ProviderError> {
         let calls = &self.connection.calls;
         let pass = calls.enter(&self.cx, self.ty.api(RemoteCall::Read)).await?;
-        let result = self.cx.bounded(call).await.and_then(|r| r);
-        pass.end(result.as_ref());
+        let mut result = self.cx.bounded(call).await.and_then(|r| r);
+        pass.end(result.as_mut());
         result
     }
 

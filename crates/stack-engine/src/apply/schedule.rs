@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use stack_core::ProviderAddress;
-use stack_plan::{Operation, Work};
+use stack_plan::{Change, Operation, Work};
+use stack_provider::RemoteCall;
 
 use super::context::Context;
 use super::execute::{Ended, run_one};
@@ -23,6 +24,8 @@ enum Status {
     Done,
     /// Failed, or skipped because of the operation of this number.
     Broken(usize),
+    /// Given up at the second interrupt.
+    Abandoned,
 }
 
 /// Operations that wait for the same limits.
@@ -30,8 +33,8 @@ enum Status {
 enum Lane {
     /// They reach nothing.
     Local,
-    /// They go through this provider configuration.
-    Remote(ProviderAddress),
+    /// They go through this provider configuration, to one of its APIs.
+    Remote(ProviderAddress, &'static str),
 }
 
 /// Local operations at a time: far more than a batch of the journal takes.
@@ -43,10 +46,23 @@ fn lane(context: &Context<'_>, operation: &Operation) -> Lane {
     let remote = !matches!(operation.work, Work::Gate | Work::Forget { .. });
     match context.change(operation) {
         Some(change) if remote && !context.connections.is_local(&change.provider) => {
-            Lane::Remote(change.provider.clone())
+            Lane::Remote(change.provider.clone(), api(context, operation, change))
         }
         _ => Lane::Local,
     }
+}
+
+/// The API that an operation waits for.
+fn api(context: &Context<'_>, operation: &Operation, change: &Change) -> &'static str {
+    let (providers, name) = (&context.connections.providers, &change.address.ty);
+    let call = match operation.work {
+        Work::Create { .. } => RemoteCall::Create,
+        Work::Update => RemoteCall::Update,
+        Work::Delete { .. } => RemoteCall::Delete,
+        Work::Adopt | Work::Forget { .. } | Work::Gate => RemoteCall::Read,
+        Work::Read => return providers.data_type(name).map_or("", |data| data.api()),
+    };
+    providers.resource_type(name).map_or("", |ty| ty.api(call))
 }
 
 fn kind(operation: &Operation) -> Option<Kind> {
@@ -60,12 +76,18 @@ fn kind(operation: &Operation) -> Option<Kind> {
 }
 
 /// How long an operation should take, by earlier runs where there were any, else by its type.
-fn step(context: &Context<'_>, durations: &Durations, operation: &Operation, lane: &Lane) -> Step {
+fn step(
+    context: &Context<'_>,
+    durations: &Durations,
+    operation: &Operation,
+    (lane, number): (&Lane, usize),
+) -> Step {
     let after = operation.after.clone();
     let (Some(change), Some(kind)) = (context.change(operation), kind(operation)) else {
         return Step {
             expected: Duration::ZERO,
             learned: true,
+            lane: number,
             after,
         };
     };
@@ -77,7 +99,7 @@ fn step(context: &Context<'_>, durations: &Durations, operation: &Operation, lan
     // What reaches nothing is never learned, and needs not be.
     let learned = match lane {
         Lane::Local => None,
-        Lane::Remote(_) => durations.expected(ty, &change.address.to_string(), kind),
+        Lane::Remote(..) => durations.expected(ty, &change.address.to_string(), kind),
     };
     let expected = learned.unwrap_or_else(|| match kind {
         Kind::Create => full(),
@@ -87,6 +109,7 @@ fn step(context: &Context<'_>, durations: &Durations, operation: &Operation, lan
     Step {
         expected,
         learned: learned.is_some(),
+        lane: number,
         after,
     }
 }
@@ -131,9 +154,9 @@ impl Queue {
     fn pop(&mut self) -> Option<usize> {
         let all: usize = self.running.values().sum();
         let full = all - self.of(&Lane::Local) >= self.remote;
-        let has_room = |lane: &Lane| match lane {
-            Lane::Local => self.of(lane) < LOCAL,
-            Lane::Remote(_) => !full && self.of(lane) < self.limits.get(lane).copied().unwrap_or(1),
+        let has_room = |lane: &Lane| {
+            let room = self.of(lane) < self.limits.get(lane).copied().unwrap_or(1);
+            room && (!full || *lane == Lane::Local)
         };
         let candidates = self.ready.iter().filter(|(lane, _)| has_room(lane));
         let (_, lane) = candidates
@@ -178,16 +201,25 @@ impl Clock<'_, '_> {
     }
 }
 
-fn queue(context: &Context<'_>, options: &ApplyOptions, steps: &[Step], lanes: Vec<Lane>) -> Queue {
-    let limits = lanes.iter().filter_map(|lane| match lane {
-        Lane::Local => None,
-        Lane::Remote(provider) => Some((lane.clone(), context.connections.most_calls(provider))),
-    });
+/// How many operations of each lane run at a time.
+fn limits(context: &Context<'_>, lanes: &[Lane]) -> BTreeMap<Lane, usize> {
+    let limit = |lane: &Lane| match lane {
+        Lane::Local => LOCAL,
+        Lane::Remote(provider, api) => context.connections.most_calls(provider, api),
+    };
+    let different: BTreeSet<&Lane> = lanes.iter().collect();
+    different
+        .into_iter()
+        .map(|lane| (lane.clone(), limit(lane)))
+        .collect()
+}
+
+fn queue(options: &ApplyOptions, steps: &[Step], lanes: Vec<Lane>, limits: BTreeMap<Lane, usize>) -> Queue {
     Queue {
         paths: remaining(steps),
         ready: BTreeMap::new(),
         running: BTreeMap::new(),
-        limits: limits.collect(),
+        limits,
         remote: options.parallelism.max(1),
         lanes,
     }
@@ -201,15 +233,18 @@ pub(super) async fn run(context: &Context<'_>, options: &ApplyOptions, applied: 
         return;
     }
     let lanes: Vec<Lane> = operations.iter().map(|o| lane(context, o)).collect();
+    let limits = limits(context, &lanes);
+    let rooms: Vec<usize> = limits.values().copied().collect();
+    let numbers: BTreeMap<&Lane, usize> = limits.keys().zip(0..).collect();
     let with_lanes = operations.iter().zip(&lanes);
     let steps: Vec<Step> = with_lanes
-        .map(|(o, lane)| step(context, &options.durations, o, lane))
+        .map(|(o, lane)| step(context, &options.durations, o, (lane, numbers[lane])))
         .collect();
-    let mut queue = queue(context, options, &steps, lanes);
+    let mut queue = queue(options, &steps, lanes, limits);
     let mut clock = Clock {
         context,
         begin: Instant::now(),
-        eta: Eta::new(steps, options.parallelism),
+        eta: Eta::new(steps, options.parallelism, &rooms),
         said: None,
         looked: None,
     };
@@ -257,9 +292,13 @@ pub(super) async fn run(context: &Context<'_>, options: &ApplyOptions, applied: 
                 clock.eta.end(number);
                 Status::Done
             }
-            Ended::Failed(_) | Ended::NotRecorded(_) | Ended::Abandoned => {
+            Ended::Failed(_) | Ended::NotRecorded(_) => {
                 clock.eta.fail(number);
                 Status::Broken(number)
+            }
+            Ended::Abandoned => {
+                clock.eta.fail(number);
+                Status::Abandoned
             }
         };
         stopped |= matches!(ended, Ended::NotRecorded(_));
@@ -284,7 +323,7 @@ fn take(context: &Context<'_>, applied: &mut Applied, number: usize, ended: Ende
     match ended {
         Ended::Done => {
             count(operation, applied);
-            if let ((elapsed, Lane::Remote(_)), Some(kind), Some(change)) =
+            if let ((elapsed, Lane::Remote(..)), Some(kind), Some(change)) =
                 (took, kind(operation), context.change(operation))
             {
                 let address = change.address.to_string();
@@ -324,7 +363,7 @@ fn skip(context: &Context<'_>, status: &mut [Status], applied: &mut Applied) {
         let operation = &context.plan.operations[number];
         let cause = operation.after.iter().find_map(|before| match status[*before] {
             Status::Broken(cause) => Some(cause),
-            Status::Waiting | Status::Running | Status::Done => None,
+            Status::Waiting | Status::Running | Status::Done | Status::Abandoned => None,
         });
         if let Some(cause) = cause {
             status[number] = Status::Broken(cause);

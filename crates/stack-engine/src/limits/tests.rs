@@ -70,11 +70,11 @@ async fn a_burst_of_refusals_halves_the_limit_once_and_success_brings_it_back_sl
         passes.push(limits.enter(&cx(60), "").await.unwrap());
     }
     for pass in passes {
-        pass.end::<()>(Err(&slow_down(None)));
+        pass.end::<()>(Err(&mut slow_down(None)));
     }
     assert_eq!(most_at_a_time(&limits, "", 20).await, 4);
     let again = limits.enter(&cx(60), "").await.unwrap();
-    again.end::<()>(Err(&slow_down(None)));
+    again.end::<()>(Err(&mut slow_down(None)));
     assert_eq!(most_at_a_time(&limits, "", 20).await, 2);
     let mut successes = 0;
     while most_at_a_time(&limits, "", 20).await < 8 {
@@ -95,7 +95,7 @@ async fn everybody_waits_for_what_one_was_told() {
     let begin = Instant::now();
     let running = limits.enter(&cx(600), "").await.unwrap();
     let refused = limits.enter(&cx(600), "").await.unwrap();
-    refused.end::<()>(Err(&slow_down(Some(30))));
+    refused.end::<()>(Err(&mut slow_down(Some(30))));
     // Another API of the provider goes on.
     drop(limits.enter(&cx(600), "Launch").await.unwrap());
     assert_eq!(begin.elapsed(), Duration::ZERO);
@@ -116,7 +116,7 @@ async fn everybody_waits_for_what_one_was_told() {
 async fn nobody_waits_beyond_the_time_of_its_operation() {
     let limits = limits(&[("", 1)], 100);
     let refused = limits.enter(&cx(600), "").await.unwrap();
-    refused.end::<()>(Err(&slow_down(Some(3600))));
+    refused.end::<()>(Err(&mut slow_down(Some(3600))));
     let begin = Instant::now();
     assert_eq!(
         limits.enter(&cx(600), "").await.unwrap_err().kind,
@@ -145,4 +145,26 @@ async fn who_gives_up_waiting_leaves_its_place_to_the_next() {
     };
     let (one, other, ()) = tokio::join!(one, other, free);
     assert!(one.is_err() && other.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_operation_begins_with_its_first_call() {
+    let limits = limits(&[("", 1)], 100);
+    let second = Duration::from_secs(1);
+    let taken = limits.enter(&cx(600), "").await.unwrap();
+    let release = async {
+        tokio::time::sleep(100 * second).await;
+        drop(taken);
+    };
+    let begin = cx(5);
+    let ((pass, cx), ()) = tokio::join!(
+        async { limits.begin(&begin, 5 * second, "").await.unwrap() },
+        release
+    );
+    assert_eq!(cx.remaining(), 5 * second);
+    // A service that wants to be left alone for longer is not waited for.
+    pass.end::<()>(Err(&mut slow_down(Some(6))));
+    let error = limits.begin(&begin, 5 * second, "").await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Timeout);
+    assert!(limits.begin(&begin, 7 * second, "").await.is_ok());
 }

@@ -151,6 +151,7 @@ impl Resource for Instance {
     const OWNERSHIP: Ownership = Ownership::Token;
     const TYPICAL_SECONDS: f64 = 35.0;
     const TIMEOUT_SECONDS: u64 = 900;
+    const READS_TOGETHER: bool = true;
     type Model = InstanceModel;
     type Client = AwsClient;
 

@@ -5,6 +5,7 @@ use stack_provider::{ErrorKind, RemoteCall};
 
 use super::{Ended, Result, Run, id_of};
 use crate::apply::prepare;
+use crate::retry;
 
 impl Run<'_, '_> {
     /// Reads the data source.
@@ -24,26 +25,29 @@ impl Run<'_, '_> {
             .provider_arguments(provider, None)
             .map_err(Ended::Failed)?;
         let timeout = context.connections.timeouts.configured(address, RemoteCall::Read);
-        let cx = context.connections.cx(timeout.unwrap_or_else(|| data.timeout()));
-        let mut tries = 0;
+        let timeout = timeout.unwrap_or_else(|| data.timeout());
+        let (mut tries, mut begun) = (0, None);
         let result = loop {
             let attempt = async {
                 let connection = context.connections.get(provider, &arguments).await?;
-                let pass = connection.calls.enter(&cx, data.api()).await?;
-                let result = data.read(&cx, &connection.client, &config).await;
-                pass.end(result.as_ref());
+                let turn = context
+                    .connections
+                    .turn(&connection, timeout, &mut begun, data.api());
+                let (pass, cx) = turn.await?;
+                let read = data.read(&cx, &connection.client, &config);
+                let mut result = cx.bounded(read).await.and_then(|r| r);
+                pass.end(result.as_mut());
                 result
             };
-            match cx.bounded(attempt).await.and_then(|r| r) {
+            let error = match attempt.await {
                 Ok(value) => break Ok(value),
-                Err(error) => {
-                    let wait = crate::retry::wait(&cx, context.events, address, tries, error);
-                    if let Err(error) = wait.await {
-                        break Err(error);
-                    }
-                    tries += 1;
-                }
+                Err(error) => error,
+            };
+            let cx = begun.get_or_insert_with(|| context.connections.cx(timeout));
+            if let Err(error) = retry::wait(cx, context.events, address, tries, error).await {
+                break Err(error);
             }
+            tries += 1;
         };
         match result {
             Ok(value) => {

@@ -54,6 +54,7 @@ impl<K: NamedKind> Resource for Named<K> {
     const TYPE: &'static str = K::TYPE;
     const OWNERSHIP: Ownership = Ownership::NaturalKey;
     const TIMEOUT_SECONDS: u64 = TIMEOUT_SECONDS;
+    const READS_TOGETHER: bool = true;
     type Model = K::Model;
     type Client = K::Client;
 

@@ -45,6 +45,7 @@ impl<K: TaggedKind> Resource for Tagged<K> {
     const TYPE: &'static str = K::TYPE;
     const OWNERSHIP: Ownership = Ownership::Token;
     const TIMEOUT_SECONDS: u64 = TIMEOUT_SECONDS;
+    const READS_TOGETHER: bool = true;
     type Model = K::Model;
     type Client = Cloud;
 
