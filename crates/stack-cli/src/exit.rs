@@ -49,6 +49,18 @@ impl Exit {
     }
 }
 
+/// How an apply with this code ended, in words.
+pub(crate) fn outcome(code: u8) -> String {
+    match code {
+        0 => "done".to_owned(),
+        1 => "failed, nothing recorded".to_owned(),
+        3 => "failed".to_owned(),
+        4 => "a check failed".to_owned(),
+        130 => "interrupted".to_owned(),
+        other => format!("exit code {other}"),
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -70,7 +70,7 @@ pub struct Evaluator<'a> {
 
 /// Conditions of one thing, and how a failure is reported.
 pub struct Rules<'r> {
-    /// What they are about, without instance keys.
+    /// The instance that they are about.
     pub address: String,
     /// The conditions.
     pub conditions: &'r [Condition],
@@ -80,10 +80,13 @@ pub struct Rules<'r> {
     pub summary: &'static str,
 }
 
-/// The address of something in a module, without instance keys.
-pub(crate) fn without_keys(module: &ModulePath, name: &str) -> String {
-    let modules = module.names().map(|module| format!("module.{module}."));
-    modules.chain([name.to_owned()]).collect()
+/// The address of something in a module instance.
+fn within(module: &ModulePath, name: &str) -> String {
+    if module.is_root() {
+        name.to_owned()
+    } else {
+        format!("{module}.{name}")
+    }
 }
 
 /// The error of a value whose failure has been reported already.
@@ -131,7 +134,7 @@ impl<'a> Evaluator<'a> {
         self.diagnostics.borrow().has_errors()
     }
 
-    /// What became of the conditions evaluated so far, by address without instance keys.
+    /// What became of the conditions evaluated so far, by instance.
     pub(crate) fn conditions(&self) -> Vec<CheckResult> {
         let conditions = self.conditions.borrow();
         let result = |(address, status): (&String, &CheckStatus)| CheckResult {
@@ -141,7 +144,7 @@ impl<'a> Evaluator<'a> {
         conditions.iter().map(result).collect()
     }
 
-    /// Adds what became of a condition: of several, a failure counts most and an unknown second.
+    /// Adds what became of a condition: of several of one instance, a failure counts most and an unknown second.
     fn note(&self, address: String, status: CheckStatus) {
         let weight = |status: &CheckStatus| match status {
             CheckStatus::Passed => 0,
@@ -430,7 +433,7 @@ impl<'a> Evaluator<'a> {
         }
         let scope = self.scope(module);
         for rule in &variable.validations {
-            let address = || without_keys(module, &format!("var.{name}"));
+            let address = || within(module, &format!("var.{name}"));
             let detail = match self.holds(rule, &scope) {
                 Ok(Some(false)) => self.message(rule, &scope),
                 Ok(Some(true)) => {
@@ -503,7 +506,7 @@ impl<'a> Evaluator<'a> {
         let value = self.once(module, format!("output.{name}"), || {
             let scope = self.scope(module);
             let rules = Rules {
-                address: without_keys(module, &format!("output.{name}")),
+                address: within(module, &format!("output.{name}")),
                 conditions: &output.preconditions,
                 code: "STK0306",
                 summary: "Module output value precondition failed",

@@ -103,7 +103,7 @@ pub struct Plan {
     pub outputs: BTreeMap<String, OutputChange>,
     /// What can be said of the checks now.
     pub checks: Vec<CheckResult>,
-    /// What can be said now of the conditions of resources, outputs and variables, by address without instance keys.
+    /// What can be said now of the conditions of resources, outputs and variables: one result for each instance.
     pub conditions: Vec<CheckResult>,
     /// What the configuration now says about objects that do not change, to be recorded by the apply.
     pub settings: Vec<crate::Settings>,

@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::run::{Run, block_on};
 use crate::ui::plan::{Counts, PlanView};
 use crate::ui::record::{Recorded, Recorder};
-use crate::ui::{Progress, Ui, json};
+use crate::ui::{Paint, Progress, Ui, json};
 use crate::workspace::{VERSION, Workspace, is_plan_file, read_plan_file};
 
 #[derive(Debug, Args)]
@@ -234,7 +234,7 @@ impl Applying<'_> {
                     .map_err(|diagnostics| CommandError::from(diagnostics).with_sources(&workspace.map))?
             }
         };
-        self.show(workspace, &plan);
+        self.show(workspace, &plan, &*run.events);
         if keeps_secrets(&plan)
             && let Err(error) = store.sealer().key_id()
         {
@@ -274,7 +274,8 @@ impl Applying<'_> {
         drop(applied.durations.save(folder));
         let closed = store.close().await;
         *counts = counts_of(&applied);
-        Ok(self.report(workspace, &plan, applied, closed.err().map(CommandError::from)))
+        let closed = closed.err().map(CommandError::from);
+        Ok(self.report(workspace, &plan, applied, closed, &*run.events))
     }
 
     /// Ends what an earlier run has begun.
@@ -294,10 +295,9 @@ impl Applying<'_> {
         Ok(store.state())
     }
 
-    fn show(&self, workspace: &Workspace, plan: &Plan) {
-        if self.ui.json {
-            self.ui.data(&json::plan_lines(plan));
-        } else {
+    fn show(&self, workspace: &Workspace, plan: &Plan, events: &dyn Progress) {
+        events.lines(&json::plan_lines(plan));
+        if !self.ui.json {
             let view = PlanView {
                 plan,
                 catalog: &*workspace.providers,
@@ -328,6 +328,7 @@ impl Applying<'_> {
         plan: &Plan,
         applied: Applied,
         closed: Option<CommandError>,
+        events: &dyn Progress,
     ) -> Made {
         let mut diagnostics = workspace.warnings.clone();
         diagnostics.extend(plan.warnings.clone());
@@ -353,59 +354,53 @@ impl Applying<'_> {
         for (address, why) in &applied.kept {
             self.ui.say(&format!("Left behind: {address} ({why})\n"));
         }
-        self.counts(plan.mode, &applied, exit);
-        self.outputs(plan.mode, &applied);
+        self.counts(plan.mode, &applied, exit, events);
+        self.outputs(plan.mode, &applied, events);
         let diagnostics = without_repeated_checks(diagnostics);
         self.ui.diagnostics(&diagnostics, &workspace.map);
         Made { exit, diagnostics }
     }
 
-    fn counts(&self, mode: Mode, applied: &Applied, exit: Exit) {
+    fn counts(&self, mode: Mode, applied: &Applied, exit: Exit, events: &dyn Progress) {
         let counts = counts_of(applied);
-        if self.ui.json {
-            self.ui.data(&json::summary_line(
-                if mode == Mode::Destroy { "destroy" } else { "apply" },
-                counts,
-            ));
-            return;
-        }
-        let Counts {
-            add,
-            change,
-            destroy,
-            forget,
-            ..
-        } = counts;
-        let forgotten = if forget > 0 {
-            format!(", {forget} forgotten")
+        let (operation, word) = match mode {
+            Mode::Destroy => ("destroy", "Destroy"),
+            Mode::Normal | Mode::RefreshOnly => ("apply", "Apply"),
+        };
+        let forgotten = if counts.forget > 0 {
+            format!(", {} forgotten", counts.forget)
         } else {
             String::new()
         };
-        let (word, paint) = (
-            if mode == Mode::Destroy { "Destroy" } else { "Apply" },
-            self.ui.err_paint(),
+        let numbers = format!(
+            "{} added, {} changed, {} destroyed{forgotten}.",
+            counts.add, counts.change, counts.destroy
         );
-        let numbers = format!("{add} added, {change} changed, {destroy} destroyed{forgotten}.");
-        let head = match exit {
+        let head = |paint: Paint| match exit {
             Exit::Done | Exit::CheckFailed | Exit::Changes => paint.green(&format!("{word} complete!")),
             Exit::Interrupted => paint.yellow(&format!("{word} interrupted.")),
             Exit::Error | Exit::Partial | Exit::Locked | Exit::Usage => paint.red(&format!("{word} failed.")),
         };
-        self.ui.say(&format!("\n{} {numbers}\n", paint.bold(&head)));
+        let message = format!("{} {numbers}", head(Paint(false)));
+        events.lines(&json::summary_line(operation, counts, message));
+        let paint = self.ui.err_paint();
+        self.ui
+            .say(&format!("\n{} {numbers}\n", paint.bold(&head(paint))));
     }
 
-    fn outputs(&self, mode: Mode, applied: &Applied) {
+    fn outputs(&self, mode: Mode, applied: &Applied, events: &dyn Progress) {
         if mode == Mode::Destroy || applied.outputs.is_empty() {
             return;
         }
-        if self.ui.json {
-            let outputs = document::outputs(&applied.outputs, false);
-            if let Ok(raw) = serde_json::value::to_raw_value(&outputs) {
-                self.ui.data(&json::outputs_line(raw));
-            }
-        } else {
+        let text = super::output::lines(&applied.outputs);
+        let outputs = document::outputs(&applied.outputs, false);
+        if let Ok(raw) = serde_json::value::to_raw_value(&outputs) {
+            let message = format!("Outputs:\n{}", text.trim_end());
+            events.lines(&json::outputs_line(raw, message));
+        }
+        if !self.ui.json {
             self.ui.say("\nOutputs:\n\n");
-            self.ui.data(&super::output::lines(&applied.outputs));
+            self.ui.data(&text);
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::split_folder;
 use crate::disk::cause;
 use crate::error::CommandError;
-use crate::exit::Exit;
+use crate::exit::{Exit, outcome};
 use crate::ui::human::elapsed;
 use crate::ui::{Ui, record};
 use crate::workspace::place_of;
@@ -121,18 +121,6 @@ impl Arguments {
     }
 }
 
-/// How a run ended, in words.
-fn outcome(exit: u8) -> String {
-    match exit {
-        0 => "done".to_owned(),
-        1 => "failed, nothing recorded".to_owned(),
-        3 => "failed".to_owned(),
-        4 => "a check failed".to_owned(),
-        130 => "interrupted".to_owned(),
-        other => format!("exit code {other}"),
-    }
-}
-
 fn row(run: &Run) -> [String; 6] {
     let (who, command) = match &run.began {
         Some(began) => (format!("{}@{}", began.user, began.host), began.command.clone()),
@@ -216,7 +204,7 @@ fn replay(ui: &Ui, path: &Path, as_json: bool) -> io::Result<()> {
         if value["type"] == "run_ended" {
             ended = true;
         }
-        if let Some(text) = text(&value) {
+        if let Some(text) = value["message"].as_str() {
             ui.data(&format!("{text}\n"));
         }
     }
@@ -224,49 +212,4 @@ fn replay(ui: &Ui, path: &Path, as_json: bool) -> io::Result<()> {
         ui.data("The run ended without a word.\n");
     }
     Ok(())
-}
-
-fn text(line: &serde_json::Value) -> Option<String> {
-    let word = |of: &serde_json::Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
-    if let Some(message) = line["message"].as_str() {
-        return Some(message.to_owned());
-    }
-    match line["type"].as_str()? {
-        "run" => Some(format!(
-            "{} by {}@{}, started {}, environment {}, stack {}",
-            word(line, "command"),
-            word(line, "user"),
-            word(line, "host"),
-            word(line, "started"),
-            word(line, "environment"),
-            word(line, "stack"),
-        )),
-        "run_ended" => {
-            let ended: Ended = serde_json::from_value(line.clone()).ok()?;
-            Some(format!(
-                "Ended: {}; {} added, {} changed, {} destroyed, {} forgotten; {}",
-                outcome(ended.exit),
-                ended.add,
-                ended.change,
-                ended.remove,
-                ended.forget,
-                elapsed(Duration::try_from_secs_f64(ended.duration_seconds).unwrap_or_default()),
-            ))
-        }
-        "diagnostic" => {
-            let diagnostic = &line["diagnostic"];
-            let kind = if diagnostic["severity"] == "error" {
-                "Error"
-            } else {
-                "Warning"
-            };
-            Some(format!(
-                "{kind}[{}]: {}: {}",
-                word(diagnostic, "code"),
-                word(diagnostic, "summary"),
-                word(diagnostic, "detail")
-            ))
-        }
-        _ => None,
-    }
 }

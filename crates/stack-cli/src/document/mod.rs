@@ -1,5 +1,6 @@
 //! JSON documents of `show` and `output`, in the shape that the field's tools read.
 
+mod checks;
 mod configuration;
 mod plan;
 mod state;

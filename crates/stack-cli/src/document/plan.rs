@@ -11,8 +11,9 @@ use stack_engine::Finding;
 use stack_plan::{Action, Catalog, Change, Drift, Options, OutputChange, Plan};
 use stack_state::DeposedKey;
 
+use super::checks::{CheckWire, checks};
 use super::configuration::{ConfigurationWire, configuration};
-use super::state::{CheckWire, NameWire, OutputWire, ResourceWire, Values, is_sensitive, text, tree};
+use super::state::{NameWire, OutputWire, ResourceWire, Values, is_sensitive, text, tree};
 use super::value::{path, raw_value, sensitive, unknown};
 use super::{actions, reason_name};
 use crate::workspace::VERSION;
@@ -150,6 +151,7 @@ pub(crate) fn plan_document(facts: &PlanFacts<'_>) -> String {
         .outputs
         .iter()
         .map(|(name, change)| (name.as_str(), output_effect(change)));
+    let results = plan.checks.iter().chain(&plan.conditions);
     text(&PlanWire {
         format_version: FORMAT,
         stack_version: VERSION,
@@ -166,12 +168,7 @@ pub(crate) fn plan_document(facts: &PlanFacts<'_>) -> String {
         },
         configuration: configuration(facts.configuration, catalog),
         recoveries: findings.iter().map(recovery).collect(),
-        checks: plan
-            .checks
-            .iter()
-            .chain(&plan.conditions)
-            .map(|c| CheckWire::new(&c.address, &c.status))
-            .collect(),
+        checks: checks(results.map(|result| (&result.address, &result.status))),
         applyable: plan.has_changes() || !findings.is_empty(),
         complete: options.targets.is_empty() && options.excludes.is_empty(),
         // A plan with errors is never saved.

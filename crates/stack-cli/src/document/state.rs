@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use stack_core::codec::stored_type;
 use stack_core::{InstanceKey, Marks, Mode, ModulePath, ResourceAddress, Value};
-use stack_state::{CheckStatus, State, Status};
+use stack_state::{State, Status};
 
+use super::checks::{CheckWire, checks};
 use super::value::{raw_type, raw_value, sensitive};
 use crate::workspace::VERSION;
 
@@ -83,6 +84,15 @@ pub(super) fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
+/// An instance key, if there is one.
+pub(super) fn key(key: &InstanceKey) -> Option<serde_json::Value> {
+    match key {
+        InstanceKey::None => None,
+        InstanceKey::Index(index) => Some((*index).into()),
+        InstanceKey::Name(name) => Some((**name).into()),
+    }
+}
+
 /// The parts of an address.
 #[derive(Serialize)]
 pub(super) struct NameWire {
@@ -105,11 +115,7 @@ impl NameWire {
             mode: mode_name(address.mode),
             ty: address.ty.to_string(),
             name: address.name.to_string(),
-            index: match &address.key {
-                InstanceKey::None => None,
-                InstanceKey::Index(index) => Some((*index).into()),
-                InstanceKey::Name(name) => Some((**name).into()),
-            },
+            index: key(&address.key),
         }
     }
 }
@@ -163,67 +169,6 @@ fn branch(path: &ModulePath, modules: &mut BTreeMap<ModulePath, Vec<ResourceWire
     }
 }
 
-/// A check with its result.
-#[derive(Serialize)]
-pub(super) struct CheckWire {
-    address: CheckAddressWire,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<ProblemWire>,
-}
-
-#[derive(Serialize)]
-struct CheckAddressWire {
-    to_display: String,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mode: Option<&'static str>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    ty: Option<String>,
-    name: String,
-}
-
-#[derive(Serialize)]
-struct ProblemWire {
-    message: String,
-}
-
-impl CheckWire {
-    pub(super) fn new(address: &str, status: &CheckStatus) -> Self {
-        let (word, messages) = match status {
-            CheckStatus::Passed => ("pass", &[][..]),
-            CheckStatus::Failed(messages) => ("fail", messages.as_slice()),
-            CheckStatus::Error(messages) => ("error", messages.as_slice()),
-            CheckStatus::Unknown => ("unknown", &[][..]),
-        };
-        let name = address.rsplit('.').next().unwrap_or(address).to_owned();
-        let last = address.rsplit('.').nth(1);
-        let kind = match last {
-            Some("check") => "check",
-            Some("var") => "var",
-            Some("output") => "output_value",
-            _ => "resource",
-        };
-        let resource: Option<ResourceAddress> = Some(address)
-            .filter(|_| kind == "resource")
-            .and_then(|address| address.parse().ok());
-        Self {
-            address: CheckAddressWire {
-                to_display: address.to_owned(),
-                kind,
-                mode: resource.as_ref().map(|address| mode_name(address.mode)),
-                ty: resource.as_ref().map(|address| address.ty.to_string()),
-                name,
-            },
-            status: word,
-            problems: messages
-                .iter()
-                .map(|m| ProblemWire { message: m.clone() })
-                .collect(),
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct StateWire {
     format_version: &'static str,
@@ -249,11 +194,7 @@ pub(crate) fn state_document(state: Option<&State>) -> String {
         serial: state.map(|s| s.serial),
         environment: state.map(|s| s.environment.clone()),
         values: state.map(values),
-        checks: state
-            .into_iter()
-            .flat_map(|s| &s.checks)
-            .map(|(a, s)| CheckWire::new(a, s))
-            .collect(),
+        checks: checks(state.into_iter().flat_map(|s| &s.checks)),
     };
     text(&wire)
 }

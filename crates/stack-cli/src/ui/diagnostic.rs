@@ -58,12 +58,12 @@ pub(crate) fn most(diagnostics: &Diagnostics, count: usize) -> (Vec<&Diagnostic>
 pub(crate) fn render_short(diagnostics: &Diagnostics, sources: &SourceMap, paint: Paint) -> String {
     diagnostics
         .iter()
-        .map(|diagnostic| short(diagnostic, sources, paint))
+        .map(|diagnostic| format!("{}\n", short(diagnostic, sources, paint)))
         .collect()
 }
 
 /// `main.hcl:2:5: error[STK0001]: Invalid operand: A number is needed.`
-fn short(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
+pub(crate) fn short(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
     let position = diagnostic.labels.first().and_then(|(span, _)| {
         let (line, column) = sources.line_column(*span)?;
         Some(format!("{}:{line}:{column}", sources.get(span.file)?.name))
@@ -88,7 +88,7 @@ fn short(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
             .filter(|text| !text.is_empty())
             .map(|text| one_line(text)),
     );
-    format!("{}\n", parts.join(": "))
+    parts.join(": ")
 }
 
 /// `module.a.aws_instance.b (main.hcl:12)`

@@ -1,22 +1,25 @@
 //! Events as JSON, one object a line. The first line gives the version of the format.
 
+mod diagnostic;
+
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use stack_core::{Diagnostic, ResourceAddress, Severity, SourceMap, Span};
+use stack_core::{Diagnostic, ResourceAddress, SourceMap};
 use stack_engine::Finding;
 use stack_engine::backend::Holder;
 use stack_engine::event::{Doing, Event, Events};
 use stack_plan::{Plan, Reason};
 use stack_state::{CheckStatus, DeposedKey};
 
-use super::human::line;
-use super::plan::Counts;
-use super::{Paint, Progress, Ui};
+use super::human::{elapsed, line};
+use super::plan::{Counts, drifted, titles};
+use super::{Paint, Progress, Ui, recovery};
 use crate::document::{actions, reason_name};
-use crate::exit::Exit;
+use crate::exit::{Exit, outcome};
 use crate::workspace::VERSION;
+use diagnostic::DiagnosticWire;
 
 /// Version of the format: raised when a reader of an older one would misread a line.
 const FORMAT: u32 = 1;
@@ -42,6 +45,10 @@ impl Events for JsonEvents {
 
 impl Progress for JsonEvents {
     fn finish(&self) {}
+
+    fn lines(&self, text: &str) {
+        self.ui.data(text);
+    }
 }
 
 /// One line.
@@ -206,123 +213,6 @@ fn doing_name(doing: Doing) -> &'static str {
     }
 }
 
-/// A diagnostic.
-#[derive(Serialize)]
-pub(crate) struct DiagnosticWire<'a> {
-    severity: &'static str,
-    code: &'a str,
-    summary: &'a str,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attribute: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    range: Option<RangeWire<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    snippet: Option<SnippetWire<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    labels: Vec<LabelWire<'a>>,
-    hints: &'a [String],
-}
-
-/// A place with its note; the first is the place of the problem.
-#[derive(Serialize)]
-struct LabelWire<'a> {
-    range: RangeWire<'a>,
-    text: &'a str,
-}
-
-/// The whole lines that a range lies in; offsets are bytes of `code`.
-#[derive(Serialize)]
-struct SnippetWire<'a> {
-    code: &'a str,
-    start_line: usize,
-    highlight_start_offset: usize,
-    highlight_end_offset: usize,
-}
-
-/// A place in a file; lines and columns count from 1, bytes from 0.
-#[derive(Serialize)]
-struct RangeWire<'a> {
-    filename: &'a str,
-    start: PositionWire,
-    end: PositionWire,
-}
-
-#[derive(Serialize)]
-struct PositionWire {
-    line: usize,
-    column: usize,
-    byte: u32,
-}
-
-impl<'a> RangeWire<'a> {
-    fn new(span: Span, sources: &'a SourceMap) -> Option<Self> {
-        let position = |byte: u32| {
-            let (line, column) = sources.line_column(Span {
-                start: byte,
-                end: byte,
-                ..span
-            })?;
-            Some(PositionWire { line, column, byte })
-        };
-        Some(Self {
-            filename: &sources.get(span.file)?.name,
-            start: position(span.start)?,
-            end: position(span.end)?,
-        })
-    }
-}
-
-impl<'a> SnippetWire<'a> {
-    /// `None` where the text may not be shown.
-    fn new(span: Span, sources: &'a SourceMap) -> Option<Self> {
-        let file = sources.get(span.file).filter(|file| !file.hidden)?;
-        let (start, end) = (span.start as usize, span.end as usize);
-        let first = file.text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
-        // A range that ends behind the end of a line does not take in the next one.
-        let inside = file.text.get(start..end)?.trim_end_matches('\n').len() + start;
-        let last = file
-            .text
-            .get(inside..)?
-            .find('\n')
-            .map_or(file.text.len(), |at| inside + at);
-        Some(Self {
-            code: file.text.get(first..last)?,
-            start_line: sources.line_column(span)?.0,
-            highlight_start_offset: start - first,
-            highlight_end_offset: inside - first,
-        })
-    }
-}
-
-impl<'a> DiagnosticWire<'a> {
-    /// A diagnostic with its places.
-    pub(crate) fn new(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Self {
-        let first = diagnostic.labels.first().map(|(span, _)| *span);
-        let labels = diagnostic.labels.iter().filter_map(|(span, text)| {
-            let range = RangeWire::new(*span, sources)?;
-            Some(LabelWire { range, text })
-        });
-        Self {
-            severity: match diagnostic.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
-            code: diagnostic.code,
-            summary: &diagnostic.summary,
-            detail: &diagnostic.detail,
-            address: diagnostic.address.as_ref().map(ToString::to_string),
-            attribute: diagnostic.path.as_ref().map(ToString::to_string),
-            range: first.and_then(|span| RangeWire::new(span, sources)),
-            snippet: first.and_then(|span| SnippetWire::new(span, sources)),
-            labels: labels.collect(),
-            hints: &diagnostic.hints,
-        }
-    }
-}
-
 /// A line with its time and, where there is one, its text for people.
 #[derive(Serialize)]
 struct Stamped<'a> {
@@ -350,7 +240,7 @@ pub(crate) fn version_line() -> String {
             format: FORMAT,
             stack: VERSION,
         },
-        None,
+        Some(format!("stack {VERSION}")),
     )
 }
 
@@ -360,7 +250,7 @@ pub(crate) fn diagnostic_line(diagnostic: &Diagnostic, sources: &SourceMap) -> S
         Line::Diagnostic {
             diagnostic: DiagnosticWire::new(diagnostic, sources),
         },
-        None,
+        Some(super::diagnostic::short(diagnostic, sources, Paint(false))),
     )
 }
 
@@ -374,7 +264,7 @@ pub(crate) fn recovery_lines(findings: &[Finding]) -> String {
             recover: finding.verdict.word(),
             detail: &finding.detail,
         };
-        write(line, None)
+        write(line, Some(recovery::line(finding, Paint(false))))
     };
     findings.iter().map(line).collect()
 }
@@ -388,7 +278,7 @@ pub(crate) fn plan_lines(plan: &Plan) -> String {
                 address: drift.address.to_string(),
                 deleted: drift.after.is_none(),
             },
-            None,
+            Some(drifted(drift)),
         ));
     }
     for change in &plan.changes {
@@ -405,14 +295,15 @@ pub(crate) fn plan_lines(plan: &Plan) -> String {
                 .as_ref()
                 .and_then(|reason: &Reason| reason_name(reason, change.action)),
         };
-        out.push_str(&write(line, None));
+        out.push_str(&write(line, titles(change).into_iter().next()));
     }
-    out.push_str(&summary_line("plan", Counts::of(plan)));
+    let counts = Counts::of(plan);
+    out.push_str(&summary_line("plan", counts, format!("Plan: {counts}.")));
     out
 }
 
-/// How much of each thing was planned or done.
-pub(crate) fn summary_line(operation: &str, counts: Counts) -> String {
+/// How much of each thing was planned or done, with its text for people.
+pub(crate) fn summary_line(operation: &str, counts: Counts, message: String) -> String {
     let Counts {
         import,
         add,
@@ -420,22 +311,20 @@ pub(crate) fn summary_line(operation: &str, counts: Counts) -> String {
         destroy,
         forget,
     } = counts;
-    write(
-        Line::ChangeSummary {
-            operation,
-            import,
-            add,
-            change,
-            remove: destroy,
-            forget,
-        },
-        None,
-    )
+    let line = Line::ChangeSummary {
+        operation,
+        import,
+        add,
+        change,
+        remove: destroy,
+        forget,
+    };
+    write(line, Some(message))
 }
 
-/// The outputs after an apply; sensitive ones are masked.
-pub(crate) fn outputs_line(outputs: Box<RawValue>) -> String {
-    write(Line::Outputs { outputs }, None)
+/// The outputs after an apply, with their text for people; sensitive ones are masked in both.
+pub(crate) fn outputs_line(outputs: Box<RawValue>, message: String) -> String {
+    write(Line::Outputs { outputs }, Some(message))
 }
 
 /// The first line of a run record.
@@ -450,7 +339,11 @@ pub(crate) fn run_line(who: &Holder, environment: &str) -> String {
         pid: who.pid,
         started: &who.since,
     };
-    write(line, None)
+    let message = format!(
+        "{} by {}@{}, started {}, environment {environment}, stack {VERSION}",
+        who.command, who.user, who.host, who.since
+    );
+    write(line, Some(message))
 }
 
 /// The last line of a run record.
@@ -463,7 +356,16 @@ pub(crate) fn run_ended_line(exit: Exit, counts: Counts, time: Duration) -> Stri
         forget: counts.forget,
         duration_seconds: time.as_secs_f64(),
     };
-    write(line, None)
+    let message = format!(
+        "Ended: {}; {} added, {} changed, {} destroyed, {} forgotten; {}",
+        outcome(exit as u8),
+        counts.add,
+        counts.change,
+        counts.destroy,
+        counts.forget,
+        elapsed(time)
+    );
+    write(line, Some(message))
 }
 
 /// An event.
@@ -596,56 +498,5 @@ mod tests {
         });
         assert_eq!(parsed(&event_line(&event, &SourceMap::default())), wanted);
         assert_eq!(parsed(&version_line())["format"], FORMAT);
-    }
-
-    #[test]
-    fn a_diagnostic_has_all_places_and_the_lines_of_the_first() {
-        let mut sources = SourceMap::default();
-        sources.add("main.hcl", "a = 1\nb = \"é\" + x\n");
-        sources.add_hidden("secret.vars.hcl", "password = \"canary\" 5\n");
-        let span = |file, range| Span::new(stack_core::FileId(file), range);
-        let diagnostic = Diagnostic::error("STK0001", "Invalid operand", "A number is needed.")
-            .label(span(0, 10..14), "this is a string")
-            .label(span(0, 0..1), "declared here")
-            .hint("use tonumber()");
-        let line = parsed(&diagnostic_line(&diagnostic, &sources));
-        let range = |start: [usize; 3], end: [usize; 3]| {
-            let at = |[line, column, byte]: [usize; 3]| serde_json::json!({"line": line, "column": column, "byte": byte});
-            serde_json::json!({"filename": "main.hcl", "start": at(start), "end": at(end)})
-        };
-        let wanted = serde_json::json!({
-            "severity": "error", "code": "STK0001", "summary": "Invalid operand", "detail": "A number is needed.",
-            "range": range([2, 5, 10], [2, 8, 14]),
-            "snippet": {
-                "code": "b = \"é\" + x", "start_line": 2, "highlight_start_offset": 4, "highlight_end_offset": 8
-            },
-            "labels": [
-                {"range": range([2, 5, 10], [2, 8, 14]), "text": "this is a string"},
-                {"range": range([1, 1, 0], [1, 2, 1]), "text": "declared here"},
-            ],
-            "hints": ["use tonumber()"],
-        });
-        assert_eq!(line["diagnostic"], wanted);
-
-        let hidden = Diagnostic::error("STK0001", "Syntax", "Wrong.").at(span(1, 11..19));
-        let text = diagnostic_line(&hidden, &sources);
-        assert!(
-            text.contains("secret.vars.hcl") && !text.contains("canary"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_span_outside_the_text_leaves_out_the_place() {
-        let mut sources = SourceMap::default();
-        sources.add("main.hcl", "b = \"é\"\n");
-        for range in [0..0, 3..400, 400..500, 6..7, 0..9] {
-            let diagnostic =
-                Diagnostic::warning("STK0001", "Odd", "Odd.").at(Span::new(stack_core::FileId(0), range));
-            assert_eq!(
-                parsed(&diagnostic_line(&diagnostic, &sources))["diagnostic"]["code"],
-                "STK0001"
-            );
-        }
     }
 }

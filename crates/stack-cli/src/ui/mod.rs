@@ -120,6 +120,11 @@ impl Ui {
 pub(crate) trait Progress: Events {
     /// Removes what is drawn on the terminal; events after this are shown as lines.
     fn finish(&self);
+
+    /// Takes JSON lines that are no events. People see their text elsewhere.
+    fn lines(&self, text: &str) {
+        let _ = text;
+    }
 }
 
 /// Colours, or none.

@@ -146,16 +146,7 @@ impl PlanView<'_> {
         let mut out =
             format!("{head}\n\nSince the last apply these objects were changed by somebody else:\n\n");
         for drift in drift {
-            let what = if drift.after.is_some() {
-                "has changed"
-            } else {
-                "has been deleted"
-            };
-            let _ = writeln!(
-                out,
-                "  {}",
-                self.paint.bold(&format!("# {} {what}", drift.address))
-            );
+            let _ = writeln!(out, "  {}", self.paint.bold(&format!("# {}", drifted(drift))));
             let sign = if drift.after.is_some() {
                 Sign::Change
             } else {
@@ -186,7 +177,7 @@ impl PlanView<'_> {
 
     fn change(&self, change: &Change) -> String {
         let mut out = String::new();
-        for line in self.titles(change) {
+        for line in titles(change) {
             let _ = writeln!(out, "  {}", self.paint.bold(&format!("# {line}")));
         }
         let body = Body {
@@ -235,40 +226,6 @@ impl PlanView<'_> {
             Action::Forget => format!("  {}", p.red(".")),
             Action::ForgetThenCreate => format!("{}/{}", p.red("."), p.green("+")),
         }
-    }
-
-    /// What happens to an object, and why.
-    fn titles(&self, change: &Change) -> Vec<String> {
-        let address = match &change.deposed {
-            Some(key) => format!("{} (deposed object {key})", change.address),
-            None => change.address.to_string(),
-        };
-        let moved = change.previous_address.as_ref();
-        let what = match (change.action, &change.reason) {
-            (Action::NoOp, _) => match (moved, &change.importing) {
-                (Some(from), None) => return vec![format!("{from} has moved to {address}")],
-                _ => "will be imported",
-            },
-            (Action::Read, _) => "will be read during apply",
-            (Action::Create, _) => "will be created",
-            (Action::Update, _) => "will be updated in-place",
-            (Action::Delete, _) => "will be destroyed",
-            (Action::Forget, _) => "will no longer be managed by stack, and will not be destroyed",
-            (Action::ForgetThenCreate, _) => "will be created anew, because what it lives in is replaced",
-            (_, Some(Reason::Tainted)) => "is tainted, so it must be replaced",
-            (_, Some(Reason::Requested)) => "will be replaced, as requested",
-            (_, Some(Reason::Triggered)) => "will be replaced, because of replace_triggered_by",
-            _ => "must be replaced",
-        };
-        let mut lines = vec![format!("{address} {what}")];
-        lines.extend(change.reason.as_ref().and_then(|reason| why(change, reason)));
-        if let Some(from) = moved {
-            lines.push(format!("(moved from {from})"));
-        }
-        if let Some(id) = &change.importing {
-            lines.push(format!("(imported from {})", quoted(id)));
-        }
-        lines
     }
 
     fn outputs(&self) -> String {
@@ -323,6 +280,50 @@ impl PlanView<'_> {
             .collect();
         format!("\nChecks that do not hold:\n{lines}")
     }
+}
+
+/// What happens to an object, and why.
+pub(crate) fn titles(change: &Change) -> Vec<String> {
+    let address = match &change.deposed {
+        Some(key) => format!("{} (deposed object {key})", change.address),
+        None => change.address.to_string(),
+    };
+    let moved = change.previous_address.as_ref();
+    let what = match (change.action, &change.reason) {
+        (Action::NoOp, _) => match (moved, &change.importing) {
+            (Some(from), None) => return vec![format!("{from} has moved to {address}")],
+            _ => "will be imported",
+        },
+        (Action::Read, _) => "will be read during apply",
+        (Action::Create, _) => "will be created",
+        (Action::Update, _) => "will be updated in-place",
+        (Action::Delete, _) => "will be destroyed",
+        (Action::Forget, _) => "will no longer be managed by stack, and will not be destroyed",
+        (Action::ForgetThenCreate, _) => "will be created anew, because what it lives in is replaced",
+        (_, Some(Reason::Tainted)) => "is tainted, so it must be replaced",
+        (_, Some(Reason::Requested)) => "will be replaced, as requested",
+        (_, Some(Reason::Triggered)) => "will be replaced, because of replace_triggered_by",
+        _ => "must be replaced",
+    };
+    let mut lines = vec![format!("{address} {what}")];
+    lines.extend(change.reason.as_ref().and_then(|reason| why(change, reason)));
+    if let Some(from) = moved {
+        lines.push(format!("(moved from {from})"));
+    }
+    if let Some(id) = &change.importing {
+        lines.push(format!("(imported from {})", quoted(id)));
+    }
+    lines
+}
+
+/// What happened to an object outside.
+pub(crate) fn drifted(drift: &Drift) -> String {
+    let what = if drift.after.is_some() {
+        "has changed"
+    } else {
+        "has been deleted"
+    };
+    format!("{} {what}", drift.address)
 }
 
 /// What is said of a check that does not hold.

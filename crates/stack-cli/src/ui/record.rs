@@ -55,6 +55,21 @@ pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}{ENDING}"))
 }
 
+/// The time as names have it, so that they sort by it: `20260101T120000.000Z`.
+fn now() -> String {
+    let now = time::OffsetDateTime::now_utc();
+    format!(
+        "{:04}{:02}{:02}T{:02}{:02}{:02}.{:03}Z",
+        now.year(),
+        u8::from(now.month()),
+        now.day(),
+        now.hour(),
+        now.minute(),
+        now.second(),
+        now.millisecond()
+    )
+}
+
 enum Entry {
     Event(Box<Event>),
     Text(String),
@@ -78,9 +93,8 @@ impl Recorder {
     ) -> io::Result<Self> {
         let folder = folder(environment);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        let time: String = who.since.chars().filter(|c| !matches!(c, '-' | ':')).collect();
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let path = file(&folder, &format!("{time}-{}", id.get(..8).unwrap_or_default()));
+        let path = file(&folder, &format!("{}-{}", now(), id.get(..8).unwrap_or_default()));
         let mut record = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -170,5 +184,10 @@ impl Events for Recorded {
 impl Progress for Recorded {
     fn finish(&self) {
         self.shown.finish();
+    }
+
+    fn lines(&self, text: &str) {
+        self.recorder.lines(text.to_owned());
+        self.shown.lines(text);
     }
 }

@@ -15,22 +15,26 @@ pub(crate) fn render(findings: &[Finding], paint: Paint) -> String {
     let head = paint.bold(&paint.cyan("Note: An earlier run did not finish"));
     let mut out = format!("{head}\n\nAn apply first settles what was begun and not ended:\n\n");
     for finding in findings {
-        let word = match finding.verdict {
-            Verdict::Adopt => paint.green("adopt"),
-            Verdict::Retry => paint.yellow("retry"),
-            Verdict::Clean => paint.yellow("clean"),
-            Verdict::Unknown => paint.red("unknown"),
-        };
-        let object = paint.bold(&format!("# {}", name(&finding.address, finding.deposed.as_ref())));
-        let _ = writeln!(
-            out,
-            "  {object}: {} was begun, recover: {word} ({})",
-            finding.begun_word(),
-            finding.detail
-        );
+        let _ = writeln!(out, "  {}", line(finding, paint));
     }
     out.push('\n');
     out
+}
+
+/// What was begun on one object, and what becomes of it.
+pub(crate) fn line(finding: &Finding, paint: Paint) -> String {
+    let word = match finding.verdict {
+        Verdict::Adopt => paint.green("adopt"),
+        Verdict::Retry => paint.yellow("retry"),
+        Verdict::Clean => paint.yellow("clean"),
+        Verdict::Unknown => paint.red("unknown"),
+    };
+    let object = paint.bold(&format!("# {}", name(&finding.address, finding.deposed.as_ref())));
+    format!(
+        "{object}: {} was begun, recover: {word} ({})",
+        finding.begun_word(),
+        finding.detail
+    )
 }
 
 #[cfg(test)]

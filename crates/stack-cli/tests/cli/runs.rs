@@ -173,9 +173,11 @@ fn each_exit_code_has_its_case() {
 #[test]
 fn runs_are_recorded_listed_and_shown_again() {
     let environment = Environment::with(
-        "resource \"random_password\" \"p\" {\n  length = 30\n}\nresource \"stack_data\" \"a\" {\n  input = random_password.p.result\n}\n",
+        "resource \"random_password\" \"p\" {\n  length = 30\n}\nresource \"stack_data\" \"a\" {\n  input = random_password.p.result\n}\noutput \"secret\" {\n  value     = random_password.p.result\n  sensitive = true\n}\noutput \"open\" {\n  value = \"shown\"\n}\n",
     );
     assert_eq!(environment.run(&["apply", "--auto-approve"]).code, 0);
+    let secret = environment.run(&["output", "--raw", "secret"]).out;
+    assert_eq!(secret.len(), 30);
     assert_eq!(environment.run(&["destroy", "--auto-approve"]).code, 0);
     let folder = environment.path(".stack/default/runs");
     let records: Vec<_> = std::fs::read_dir(&folder)
@@ -186,32 +188,51 @@ fn runs_are_recorded_listed_and_shown_again() {
     for record in &records {
         assert_eq!(record.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let text = std::fs::read_to_string(record).unwrap();
-        let types: Vec<String> = text
-            .lines()
-            .map(|l| {
-                serde_json::from_str::<serde_json::Value>(l).unwrap()["type"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned()
-            })
-            .collect();
-        assert_eq!(types.first().unwrap(), "run");
-        assert_eq!(types.last().unwrap(), "run_ended");
+        assert!(!text.contains(&secret), "{text}");
+        let lines = text.lines().map(serde_json::from_str);
+        let lines: Vec<serde_json::Value> = lines.map(Result::unwrap).collect();
+        let types: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+        assert_eq!(types.first().unwrap(), &"run");
+        assert_eq!(types.last().unwrap(), &"run_ended");
+        for ty in ["planned_change", "started", "finished", "change_summary"] {
+            assert!(types.contains(&ty), "{ty} is not in {text}");
+        }
+        // What people saw is there as they saw it.
+        let silent = [
+            "asking",
+            "apply_started",
+            "remaining",
+            "progress",
+            "started",
+            "finished",
+        ];
+        for line in lines
+            .iter()
+            .filter(|line| !silent.contains(&line["type"].as_str().unwrap()))
+        {
+            assert!(line["message"].is_string(), "{line}");
+        }
     }
     let list = environment.run(&["history"]).out;
     let lines: Vec<&str> = list.lines().collect();
     assert_eq!(lines.len(), 2, "{list}");
-    // Within one second the order is that of random ids.
-    let line = lines.iter().find(|l| l.contains("stack apply")).unwrap();
+    assert!(lines[0].contains("stack destroy"), "{list}");
+    let line = lines[1];
+    assert!(line.contains("stack apply"), "{list}");
     assert!(line.contains("done") && line.contains("+2 ~0 -0"), "{list}");
     let run = line.split_whitespace().next().unwrap();
     let replayed = environment.run(&["history", run]).out;
     assert!(replayed.starts_with("stack apply by "), "{replayed}");
-    assert!(
-        replayed.contains("stack_data.a: Creation complete after"),
-        "{replayed}"
-    );
-    assert!(replayed.contains("Ended: done; 2 added"), "{replayed}");
+    for shown in [
+        "\nstack_data.a will be created\n",
+        "\nPlan: 2 to add, 0 to change, 0 to destroy.\n",
+        "\nstack_data.a: Creation complete after ",
+        "\nApply complete! 2 added, 0 changed, 0 destroyed.\n",
+        "\nOutputs:\nopen = \"shown\"\nsecret = (sensitive value)\n",
+        "\nEnded: done; 2 added, 0 changed, 0 destroyed, 0 forgotten; ",
+    ] {
+        assert!(replayed.contains(shown), "{shown} is not in {replayed}");
+    }
     let json = environment.run(&["history", "--json"]).out;
     let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
     assert_eq!(

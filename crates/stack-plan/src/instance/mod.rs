@@ -13,7 +13,7 @@ use stack_state::{DeposedKey, Object};
 use crate::change::{Action, Reason};
 use crate::container;
 use crate::defaults::{empty, with_defaults};
-use crate::evaluator::{Rules, without_keys};
+use crate::evaluator::Rules;
 use crate::expansion::Repetition;
 use crate::planner::{Outcome, Reach, Walk};
 use crate::propose::{differences, with_marks};
@@ -323,7 +323,7 @@ fn scope<'e, 'a>(
 /// The preconditions of a resource.
 pub fn preconditions<'r>(resource: &'r Resource, address: &ResourceAddress) -> Rules<'r> {
     Rules {
-        address: without_keys(&address.module, &resource.key.to_string()),
+        address: address.to_string(),
         conditions: &resource.lifecycle.preconditions,
         code: "STK0317",
         summary: "Resource precondition failed",
@@ -333,7 +333,7 @@ pub fn preconditions<'r>(resource: &'r Resource, address: &ResourceAddress) -> R
 /// The postconditions of a resource.
 pub fn postconditions<'r>(resource: &'r Resource, address: &ResourceAddress) -> Rules<'r> {
     Rules {
-        address: without_keys(&address.module, &resource.key.to_string()),
+        address: address.to_string(),
         conditions: &resource.lifecycle.postconditions,
         code: "STK0323",
         summary: "Resource postcondition failed",
